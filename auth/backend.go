@@ -1,0 +1,71 @@
+package auth
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Peer is what is known about a client when its EAP conversation begins.
+// Nothing in it is authenticated.
+type Peer struct {
+	Session string         // the session id that stands in every log line
+	IDi     string         // the IKE identity in printable form
+	Remote  netip.AddrPort // where the client's packets come from
+	Local   netip.AddrPort // the gateway's address they came to
+	Client  string         // the client's fingerprint, such as "windows"; may be empty
+	// NoFinalFailure tells that the client never answers an EAP-MSCHAPv2
+	// Failure that allows no retry (Windows): EAP-Failure must come at once.
+	NoFinalFailure bool
+}
+
+// Backend decides who may come in. It runs one EAP conversation per login.
+type Backend interface {
+	Begin(ctx context.Context, peer Peer) (Conversation, error)
+}
+
+// Conversation is one login. Next takes the peer's EAP response, nil for the
+// first call, and gives the next packet to relay, or the end. It may block;
+// ctx bounds it. Close releases it at any time; both are called by one
+// goroutine at a time.
+type Conversation interface {
+	Next(ctx context.Context, response []byte) (Step, error)
+	Close()
+}
+
+// Verdict is where a conversation stands.
+type Verdict uint8
+
+// Verdicts. An outage is never a wrong password: Unavailable is not Reject.
+const (
+	Continue Verdict = iota
+	Accept
+	Reject
+	Unavailable
+)
+
+// Step is one move of a conversation.
+type Step struct {
+	Packet   []byte // EAP Request, Success or Failure to relay
+	Verdict  Verdict
+	Grant    *Grant // on Accept
+	Reason   Reason // on Reject and Unavailable
+	Identity string // the name the peer claims, once it is known; not authenticated
+}
+
+// Grant is what an accepted user gets. Every backend fills the same names;
+// zero means "as the gateway is configured".
+type Grant struct {
+	Name           string // the authenticated name: policy and accounting use this one
+	MSK            Secret // 64 octets (RFC 3748 §7.10)
+	Addresses      []netip.Addr
+	Pool           string
+	DNS            []netip.Addr
+	Routes         []netip.Prefix
+	Domains        []string // split DNS (RFC 8598)
+	SessionTimeout time.Duration
+	IdleTimeout    time.Duration
+	Group          string
+	Class          [][]byte // opaque, echoed in accounting (RFC 2865 §5.25)
+	MaxSessions    int
+}
