@@ -49,8 +49,8 @@ func isText(b []byte) bool {
 	return len(b) > 0 && utf8.Valid(b) && !strings.ContainsFunc(string(b), func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// printable escapes what strconv would not print, the octets of invalid
-// UTF-8, and the backslash that introduces the escapes.
+// printable escapes what is not printable and the octets of invalid UTF-8. It
+// leaves backslashes alone: the result is to be read, not compared.
 func printable(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
