@@ -1,0 +1,42 @@
+# Everything a developer or a machine runs. As root on Debian, "make test"
+# installs what the tests need; the network tests need root anyway.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+GO ?= go
+DIR ?=
+FUZZTIME ?= 10s
+
+.PHONY: build test deps static unit fuzz net bench test-vectors clean
+
+build: ## the program, as bin/bridgehead
+	$(GO) build -trimpath -o bin/bridgehead ./cmd/bridgehead
+
+test: deps static unit fuzz net ## everything; nothing is skipped
+
+deps: ## the Debian packages that the tests need
+	@integration/deps.sh
+
+static: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags vectors ./integration/...
+	$(GO) tool staticcheck ./...
+
+unit: ## unit tests with the race detector
+	$(GO) test -race -shuffle on $$($(GO) list ./... | grep -v '^bridgehead/integration/peers')
+
+fuzz: ## each fuzz target for FUZZTIME
+	@integration/fuzz.sh $(FUZZTIME)
+
+net: build ## real peers in network namespaces (root)
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -count 1 -timeout 15m ./integration/peers/...
+
+bench: build deps ## side by side with strongSwan, as ratios (root)
+	$(GO) run ./integration/bench -bridgehead bin/bridgehead
+
+test-vectors: ## replays captured exchanges: make test-vectors DIR=folder
+	@test -n "$(DIR)" || { echo "usage: make test-vectors DIR=folder-of-captures"; exit 2; }
+	BRIDGEHEAD_VECTORS=$(abspath $(DIR)) $(GO) test -count 1 -tags vectors -v ./integration/vectors/ | grep -E '^(=== RUN|---|\s+---|ok|FAIL|PASS|\s+\S+\.go)' | grep -v '=== RUN'
+
+clean:
+	rm -rf bin

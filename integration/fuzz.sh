@@ -1,0 +1,19 @@
+#!/bin/bash
+# fuzz.sh TIME [PACKAGE...]: runs every fuzz target of the module for TIME,
+# as many side by side as there are processors.
+set -euo pipefail
+time=${1:-10s}; shift || true
+packages=${*:-./...}
+
+list=$(go test -list '^Fuzz' $packages | awk '
+  /^Fuzz/ { names[++n] = $1 }
+  /^ok/   { for (i = 1; i <= n; i++) print $2, names[i]; n = 0 }')
+[[ -n $list ]] || { echo "no fuzz targets found" >&2; exit 1; }
+echo "$(wc -l <<< "$list") fuzz targets, $time each"
+
+one() { # TIME PACKAGE TARGET
+  out=$(go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -parallel 2 "$2" 2>&1) || { printf 'FAIL %s %s\n%s\n' "$2" "$3" "$out"; return 255; }
+  printf 'ok   %s %s: %s\n' "$2" "$3" "$(grep -o 'execs: [0-9]*' <<< "$out" | tail -1)"
+}
+export -f one
+xargs -P "$(nproc)" -L 1 bash -c 'one "$@"' _ "$time" <<< "$list"
