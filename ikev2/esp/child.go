@@ -1,0 +1,70 @@
+package esp
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
+)
+
+// SA is one direction of a Child SA: the SPI its packets carry, the algorithms
+// and the keys. The keys print as placeholders.
+type SA struct {
+	SPI      uint32
+	Suite    suite.ESP
+	EncrKey  suite.Secret // an AEAD's salt follows the key (RFC 4106 §8.1, RFC 7634 §2)
+	IntegKey suite.Secret // empty for an AEAD
+}
+
+// Path is where the outer packets run.
+type Path struct {
+	Local, Remote netip.AddrPort
+	Encap         bool // in UDP (RFC 3948), the ports being used; else IP protocol 50
+}
+
+// ChildID names a Child SA towards a DataPlane. The caller chooses it and never
+// reuses it while the data plane lives.
+type ChildID uint64
+
+// Child is a pair of SAs in tunnel mode, ready to be installed.
+type Child struct {
+	ID      ChildID
+	Session string // the session id of the logs
+	In, Out SA     // In protects what the peer sends
+	Path    Path
+
+	// Local are the addresses behind this end, Remote the peer's inner ones:
+	// for a gateway TSr and TSi as narrowed (RFC 7296 §2.9).
+	Local, Remote []message.Selector
+}
+
+// Usage is what a Child SA has carried. Octets are those of the inner packets.
+type Usage struct {
+	ID                    ChildID
+	BytesIn, BytesOut     uint64
+	PacketsIn, PacketsOut uint64
+	LastIn                time.Time // the last authentic packet; zero before the first
+
+	// OutboundRemaining is how many packets the outbound SA may still protect
+	// before its sequence numbers end (RFC 4303 §3.3.3). The SA must be rekeyed
+	// well before this reaches zero.
+	OutboundRemaining uint64
+}
+
+// DataPlane moves user traffic through Child SAs.
+type DataPlane interface {
+	// Install makes a new Child SA carry traffic.
+	Install(ctx context.Context, c Child) error
+	// Rekey installs c in the place of old. c sends from now on; old keeps
+	// receiving until it is removed (RFC 7296 §2.8).
+	Rekey(ctx context.Context, old ChildID, c Child) error
+	// Move gives a Child SA new outer addresses (RFC 4555).
+	Move(ctx context.Context, id ChildID, p Path) error
+	// Remove ends a Child SA; its keys are forgotten.
+	Remove(ctx context.Context, id ChildID) error
+	// Usage reports on the Child SAs named, or on all if ids is nil. Unknown
+	// ones are left out.
+	Usage(ctx context.Context, ids []ChildID) ([]Usage, error)
+}
