@@ -1,0 +1,188 @@
+package lease
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// claimsBucket holds the claims: the address in 4 or 16 octets to its JSON.
+// The number in the name is the version of the form.
+var claimsBucket = []byte("claims-1")
+
+const (
+	// openTimeout bounds the wait for a lock that another process holds.
+	openTimeout = time.Second
+	// maxPending is how many lazily written changes may wait for a claim to
+	// take them along.
+	maxPending = 1024
+)
+
+// ErrClosed tells that the store was closed.
+var ErrClosed = errors.New("the lease store is closed")
+
+// Bolt is a Store in one file, for one gateway. A single writer takes all
+// that waits into one transaction, so that many logins at once share one
+// fsync. Releases are written along with the next claim, or at Close.
+type Bolt struct {
+	db   *bolt.DB
+	wake chan struct{} // of one; tells the writer that there is work
+	done chan struct{} // closed when the writer has ended
+
+	mu      sync.Mutex
+	pending []change       // in order of the calls
+	waiters []chan<- error // claims among the pending
+	closed  bool
+}
+
+// change sets the claim of an address, or deletes it where value is nil.
+type change struct{ key, value []byte }
+
+// OpenBolt opens or creates the file, with mode 0600. It fails within a
+// second if another process has it open.
+func OpenBolt(path string) (*Bolt, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: openTimeout, FreelistType: bolt.FreelistMapType})
+	if errors.Is(err, bolt.ErrTimeout) {
+		return nil, &StoreError{Op: "open " + path, Err: fmt.Errorf("another process has it open; stop the other gateway or give this one a file of its own: %w", err)}
+	}
+	if err != nil {
+		return nil, &StoreError{Op: "open " + path, Err: fmt.Errorf("%w; the folder must exist and be writable", err)}
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(claimsBucket)
+		return err
+	})
+	if err != nil {
+		return nil, &StoreError{Op: "prepare " + path, Err: errors.Join(err, db.Close())}
+	}
+	b := &Bolt{db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go b.writeLoop()
+	return b, nil
+}
+
+// Claim implements Store. The file has one user, so no claim is refused.
+func (b *Bolt) Claim(ctx context.Context, cs []Claim) error {
+	written := make(chan error, 1)
+	if err := b.queue(cs, nil, written); err != nil {
+		return err
+	}
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Release implements Store. It doesn't wait for the disk.
+func (b *Bolt) Release(_ context.Context, keep []Claim, forget []netip.Addr) error {
+	return b.queue(keep, forget, nil)
+}
+
+// queue appends changes in order; written, if not nil, gets their outcome.
+func (b *Bolt) queue(set []Claim, forget []netip.Addr, written chan<- error) error {
+	changes := make([]change, 0, len(set)+len(forget))
+	for _, c := range set {
+		v, err := json.Marshal(c)
+		if err != nil {
+			return fmt.Errorf("encode the claim on %v: %w", c.Addr, err)
+		}
+		changes = append(changes, change{c.Addr.AsSlice(), v})
+	}
+	for _, a := range forget {
+		changes = append(changes, change{key: a.AsSlice()})
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	b.pending = append(b.pending, changes...)
+	if written != nil {
+		b.waiters = append(b.waiters, written)
+	}
+	if written != nil || len(b.pending) >= maxPending {
+		select {
+		case b.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// writeLoop ends when wake is closed and everything is written.
+func (b *Bolt) writeLoop() {
+	defer close(b.done)
+	for range b.wake {
+		b.flush()
+	}
+	b.flush()
+}
+
+// flush writes all that is pending in one transaction. If that fails the
+// claims' callers learn of it; the releases are lost, which leaves what a
+// crash would: claims without a living holder.
+func (b *Bolt) flush() {
+	b.mu.Lock()
+	changes, waiters := b.pending, b.waiters
+	b.pending, b.waiters = nil, nil
+	b.mu.Unlock()
+	if len(changes) == 0 && len(waiters) == 0 {
+		return
+	}
+	err := b.db.Update(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(claimsBucket)
+		for _, c := range changes {
+			var err error
+			if c.value == nil {
+				err = bucket.Delete(c.key)
+			} else {
+				err = bucket.Put(c.key, c.value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, w := range waiters {
+		w <- err
+	}
+}
+
+// List implements Store. Claims that can't be read are left out: a damaged
+// memory of an address costs its stickiness, not the gateway's start.
+func (b *Bolt) List(ctx context.Context) ([]Claim, error) {
+	var cs []Claim
+	err := b.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(claimsBucket).ForEach(func(k, v []byte) error {
+			var c Claim
+			var ok bool
+			if c.Addr, ok = netip.AddrFromSlice(k); ok && json.Unmarshal(v, &c) == nil {
+				cs = append(cs, c)
+			}
+			return ctx.Err()
+		})
+	})
+	return cs, err
+}
+
+// Close writes what is pending and closes the file.
+func (b *Bolt) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return ErrClosed
+	}
+	b.closed = true
+	close(b.wake)
+	b.mu.Unlock()
+	<-b.done
+	return b.db.Close()
+}
