@@ -1,0 +1,127 @@
+package admin
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Gateway is what the socket looks into and commands.
+type Gateway interface {
+	Status(ctx context.Context) (Status, error)
+	Sessions(ctx context.Context) ([]Session, error)
+	Disconnect(ctx context.Context, which Selector) (Disconnected, error)
+	Reload(ctx context.Context) (Reloaded, error)
+}
+
+// Status is the gateway at a glance.
+type Status struct {
+	Name     string        `json:"name"`    // what clients type
+	Version  string        `json:"version"` // of the program
+	Started  time.Time     `json:"started"`
+	Uptime   time.Duration `json:"uptime_ns"`
+	Sessions int           `json:"sessions"`
+	HalfOpen int           `json:"half_open"` // logins under way
+	Listen   []string      `json:"listen"`
+	Backend  string        `json:"backend"`
+	Plane    string        `json:"plane"`
+	Pools    []Pool        `json:"pools"`
+	Logins   Logins        `json:"logins"`
+	Warnings []string      `json:"warnings"` // what an operator should see to
+}
+
+// Pool is how full a pool is.
+type Pool struct {
+	Name   string `json:"name"`
+	Family string `json:"family"` // "IPv4" or "IPv6"
+	Size   uint64 `json:"size"`   // at most 2^64-1
+	InUse  uint64 `json:"in_use"`
+}
+
+// Logins counts since the start.
+type Logins struct {
+	Accepted uint64 `json:"accepted"`
+	Refused  uint64 `json:"refused"`
+	Silent   uint64 `json:"silent"` // clients that left without a word
+}
+
+// Session is one client that is logged in.
+type Session struct {
+	ID          string       `json:"id"`
+	User        string       `json:"user"`     // the authenticated name
+	Identity    string       `json:"identity"` // IDi, as the client claims it
+	Peer        string       `json:"peer"`     // where its packets come from
+	Local       string       `json:"local"`    // the gateway's address they come to
+	Client      string       `json:"client,omitempty"`
+	Addresses   []netip.Addr `json:"addresses"`
+	Established time.Time    `json:"established"`
+	IKE         string       `json:"ike"` // what was chosen, in strongSwan's notation
+	ESP         string       `json:"esp"`
+	BytesIn     uint64       `json:"bytes_in"` // from the client
+	BytesOut    uint64       `json:"bytes_out"`
+	LastIn      time.Time    `json:"last_in,omitzero"`
+}
+
+// Selector names the sessions to end: exactly one field is set.
+type Selector struct {
+	Session string `json:"session,omitempty"`
+	User    string `json:"user,omitempty"`
+	All     bool   `json:"all,omitempty"`
+}
+
+// Disconnected is the answer to a disconnect.
+type Disconnected struct {
+	Sessions int `json:"sessions"` // how many were ended
+}
+
+// Reloaded is the answer to a reload.
+type Reloaded struct {
+	Changed []string `json:"changed"` // what took effect
+	Restart []string `json:"restart"` // what differs but needs a restart
+}
+
+// Event is something that happened. Which fields are set depends on Kind.
+type Event struct {
+	Time      time.Time    `json:"time"`
+	Kind      Kind         `json:"kind"`
+	Session   string       `json:"session,omitempty"`
+	User      string       `json:"user,omitempty"`
+	Peer      string       `json:"peer,omitempty"`
+	Client    string       `json:"client,omitempty"`
+	Addresses []netip.Addr `json:"addresses,omitempty"`
+	Cause     string       `json:"cause,omitempty"` // stable name, see Refusal
+	Text      string       `json:"text"`            // one line for a person
+}
+
+// Kind tells events apart.
+type Kind string
+
+// Kinds of events.
+const (
+	KindUp      Kind = "up"      // a client logged in
+	KindDown    Kind = "down"    // a session ended; Cause says why
+	KindRekeyed Kind = "rekeyed" // keys were replaced
+	KindRefused Kind = "refused" // a login was refused
+	KindSilent  Kind = "silent"  // a client left without a word
+	KindNotice  Kind = "notice"  // about the gateway or this stream itself
+)
+
+// Refusal is one login that came to nothing, with what the gateway knows.
+type Refusal struct {
+	Time     time.Time  `json:"time"`
+	Silent   bool       `json:"silent"` // the client left without a word
+	Session  string     `json:"session,omitempty"`
+	Peer     string     `json:"peer"`
+	User     string     `json:"user,omitempty"`
+	Client   string     `json:"client,omitempty"`
+	Cause    string     `json:"cause"` // stable name
+	Text     string     `json:"text"`
+	Evidence []Evidence `json:"evidence,omitempty"`
+	Advice   []string   `json:"advice,omitempty"` // most likely first
+}
+
+// Evidence is one fact behind a refusal.
+type Evidence struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
