@@ -227,6 +227,9 @@ func parseTransform(b body) (Transform, error) {
 		if a.Short && a.Type == keyLengthAttribute && t.KeyLength == 0 && binary.BigEndian.Uint16(a.Value) != 0 {
 			t.KeyLength = binary.BigEndian.Uint16(a.Value)
 		} else {
+			if t.Attributes == nil {
+				t.Attributes = make([]Attribute, 0, len(b.octets)/attributeHeaderLen)
+			}
 			t.Attributes = append(t.Attributes, a)
 		}
 		b = b.from(end)

@@ -22,6 +22,11 @@ type Selector struct {
 	Raw       *RawSelector // set instead, for a selector type not modelled
 }
 
+// Opaque reports whether the ports stand for packets whose ports cannot be
+// seen, such as fragments: 65535 to 0, the one reversed range that is allowed
+// (RFC 7296 §3.13.1).
+func (s Selector) Opaque() bool { return s.StartPort == 65535 && s.EndPort == 0 }
+
 // RawSelector is a traffic selector of an unknown type, kept whole.
 type RawSelector struct {
 	Kind     uint8
@@ -133,5 +138,11 @@ func parseSelector(b body) (Selector, error) {
 	half := len(addrs) / 2
 	s.Start, _ = netip.AddrFromSlice(addrs[:half])
 	s.End, _ = netip.AddrFromSlice(addrs[half:])
+	if s.End.Less(s.Start) {
+		return Selector{}, b.fault(8, "address range %s to %s is reversed", s.Start, s.End)
+	}
+	if s.EndPort < s.StartPort && !s.Opaque() {
+		return Selector{}, b.fault(4, "port range %d to %d is reversed", s.StartPort, s.EndPort)
+	}
 	return s, nil
 }
