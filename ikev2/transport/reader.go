@@ -19,8 +19,6 @@ const (
 	bufferLen = 1 << 16
 	// batchLen is the number of buffers that one recvmmsg fills.
 	batchLen = 32
-	// maxSegments is the kernel's limit of datagrams coalesced (UDP_MAX_SEGMENTS).
-	maxSegments = 128
 
 	markerLen    = 4  // non-ESP marker, RFC 3948 §2.2
 	ikeHeaderLen = 28 // RFC 7296 §3.1
