@@ -35,7 +35,10 @@ func (m SuccessMessage) String() string {
 // be there, M may be missing, and NULs at the end are dropped, since
 // responders that write C strings leave one. The error is a *SyntaxError.
 func ParseSuccessMessage(b []byte) (SuccessMessage, error) {
-	fields, text := splitMessage(b)
+	fields, text, err := splitMessage(b)
+	if err != nil {
+		return SuccessMessage{}, err
+	}
 	m := SuccessMessage{Text: text}
 	s, ok := fields["S"]
 	if !ok {
@@ -82,9 +85,11 @@ func (m FailureMessage) String() string {
 // be there, the others may be missing, and NULs at the end are dropped. The
 // error is a *SyntaxError.
 func ParseFailureMessage(b []byte) (FailureMessage, error) {
-	fields, text := splitMessage(b)
+	fields, text, err := splitMessage(b)
+	if err != nil {
+		return FailureMessage{}, err
+	}
 	m := FailureMessage{Retry: fields["R"] == "1", Text: text}
-	var err error
 	if m.Error, err = strconv.Atoi(fields["E"]); err != nil || m.Error < 0 {
 		return m, fault(msHeaderOffset+msHeaderLen, "failure message without a number at E=")
 	}
@@ -102,19 +107,23 @@ func ParseFailureMessage(b []byte) (FailureMessage, error) {
 }
 
 // splitMessage splits a message into its one-letter fields and the text
-// after M=, which runs to the end, blanks included.
-func splitMessage(b []byte) (fields map[string]string, text string) {
+// after M=, which runs to the end, blanks included. Unknown fields do no
+// harm; one that comes twice makes the message ambiguous.
+func splitMessage(b []byte) (fields map[string]string, text string, err error) {
 	rest := string(bytes.TrimRight(b, "\x00"))
 	fields = make(map[string]string)
 	for rest != "" {
 		if after, ok := strings.CutPrefix(rest, "M="); ok {
-			return fields, after
+			return fields, after, nil
 		}
 		word, after, _ := strings.Cut(rest, " ")
 		if key, value, ok := strings.Cut(word, "="); ok {
+			if _, twice := fields[key]; twice {
+				return nil, "", fault(msHeaderOffset+msHeaderLen, "message with %q twice", key+"=")
+			}
 			fields[key] = value
 		}
 		rest = after
 	}
-	return fields, ""
+	return fields, "", nil
 }
