@@ -13,3 +13,16 @@ type Reason struct {
 // Evidence is one fact behind a Reason: what was expected, what came. Values
 // never hold secrets.
 type Evidence struct{ Key, Value string }
+
+// Text is one sentence that says what happened; the cause's name where the
+// catalogue doesn't know it.
+func (r Reason) Text() string {
+	if e, ok := catalogue[r.Cause]; ok {
+		return e.text
+	}
+	return string(r.Cause)
+}
+
+// Advice is one sentence that says what the operator can do; empty where the
+// catalogue doesn't know the cause.
+func (r Reason) Advice() string { return catalogue[r.Cause].advice }

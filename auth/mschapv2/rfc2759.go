@@ -1,7 +1,7 @@
 package mschapv2
 
 import (
-	"crypto/des" //nolint:gosec // RFC 2759 §8.5 wants DES
+	"crypto/des"
 	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/binary"
@@ -12,7 +12,8 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"golang.org/x/crypto/md4" //nolint:staticcheck // RFC 2759 §8.3 wants MD4
+	//lint:ignore SA1019 RFC 2759 §8.3 wants MD4
+	"golang.org/x/crypto/md4"
 )
 
 // NTHash is the MD4 hash of a password (RFC 2759 §8.3). Whoever has it can

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // claimsBucket holds the claims: the address in 4 or 16 octets to its JSON.
@@ -48,7 +49,7 @@ type change struct{ key, value []byte }
 // second if another process has it open.
 func OpenBolt(path string) (*Bolt, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: openTimeout, FreelistType: bolt.FreelistMapType})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, &StoreError{Op: "open " + path, Err: fmt.Errorf("another process has it open; stop the other gateway or give this one a file of its own: %w", err)}
 	}
 	if err != nil {

@@ -1,0 +1,85 @@
+package mschapv2
+
+import (
+	"context"
+	"fmt"
+
+	"bridgehead/auth"
+)
+
+// Account is what a store knows about one user.
+type Account struct {
+	Hash     NTHash
+	Grant    auth.Grant // Name is set, MSK is not
+	Disabled bool
+}
+
+// HashStore gives accounts by their exact name. ok is false where there is
+// none; an error means that the store could not tell.
+type HashStore interface {
+	Lookup(ctx context.Context, name string) (a Account, ok bool, err error)
+}
+
+// absent stands in for the hash of a user who does not exist, so that the
+// same work is done for everybody. An answer that fits it is refused too.
+var absent = HashPassword([]byte("no such user"))
+
+type hashVerifier struct{ store HashStore }
+
+// NewHashVerifier judges answers by the NT hashes of a store. It looks for
+// the full name, then for the bare one (auth.Name). An unknown user costs the
+// same operations as a wrong password, and a disabled account is told apart
+// only from whoever knows its password.
+func NewHashVerifier(store HashStore) auth.Verifier { return hashVerifier{store} }
+
+// Verify implements auth.Verifier.
+func (v hashVerifier) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth.Keys, error) {
+	account, known, err := v.find(ctx, r.Name)
+	if err != nil {
+		return auth.Keys{}, err
+	}
+	defer account.Hash.Wipe()
+	challenge := ChallengeHash(r.PeerChallenge, r.AuthenticatorChallenge, r.Name)
+	want := ChallengeResponse(challenge, &account.Hash)
+	right := equal(want[:], r.NTResponse[:])
+	switch {
+	case !known:
+		return auth.Keys{}, refuse(auth.ErrorAuthenticationFailed, auth.CauseUnknownUser, r.Name)
+	case !right:
+		return auth.Keys{}, refuse(auth.ErrorAuthenticationFailed, auth.CauseWrongPassword, r.Name)
+	case account.Disabled:
+		return auth.Keys{}, refuse(auth.ErrorAccountDisabled, auth.CauseAccountDisabled, r.Name)
+	}
+	hashHash := account.Hash.HashHash()
+	defer hashHash.Wipe()
+	keys := auth.Keys{
+		AuthenticatorResponse: AuthenticatorResponse(&hashHash, r.NTResponse, challenge),
+		Grant:                 account.Grant,
+	}
+	keys.Grant.MSK = MSK(&hashHash, r.NTResponse)
+	return keys, nil
+}
+
+// find asks the store for every form of the name, found or not.
+func (v hashVerifier) find(ctx context.Context, name string) (Account, bool, error) {
+	account, known := Account{Hash: absent}, false
+	for _, lookup := range auth.SplitName(name).Lookups() {
+		a, ok, err := v.store.Lookup(ctx, lookup)
+		if err != nil {
+			return Account{}, false, fmt.Errorf("look up a user: %w", err)
+		}
+		if ok && !known {
+			account, known = a, true
+		}
+	}
+	return account, known, nil
+}
+
+// refuse lets the client try again where another password could help.
+func refuse(code int, cause auth.Cause, name string) *auth.Refusal {
+	return &auth.Refusal{
+		Code:   code,
+		Retry:  code == auth.ErrorAuthenticationFailed,
+		Reason: auth.Reason{Cause: cause, Evidence: []auth.Evidence{{Key: "name", Value: clip(name)}}},
+	}
+}
