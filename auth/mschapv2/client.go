@@ -83,7 +83,7 @@ type Client struct {
 	Identity string
 
 	user  string
-	hash  NTHash
+	hash  auth.NTHash
 	rand  io.Reader
 	state clientState
 
@@ -98,11 +98,11 @@ type Client struct {
 // NewClient gives a client that logs in with a password in UTF-8, which it
 // hashes at once and keeps no copy of. rand gives peer challenges.
 func NewClient(user string, password []byte, rand io.Reader) *Client {
-	return NewClientFromHash(user, HashPassword(password), rand)
+	return NewClientFromHash(user, auth.HashPassword(password), rand)
 }
 
 // NewClientFromHash is NewClient for a hashed password.
-func NewClientFromHash(user string, hash NTHash, rand io.Reader) *Client {
+func NewClientFromHash(user string, hash auth.NTHash, rand io.Reader) *Client {
 	return &Client{Identity: user, user: user, hash: hash, rand: rand, lastID: -1}
 }
 

@@ -1,6 +1,6 @@
 // Package mschapv2 runs EAP-MSCHAPv2 (draft-kamath-pppext-eap-mschapv2, over
 // RFC 2759 and RFC 3079): the server's conversation over any auth.Verifier,
-// the verifier over a store of NT hashes, and the client's side.
+// the verifier over an auth.HashStore, and the client's side.
 //
 // The server asks for the identity, then for an answer to its challenge, and
 // accepts only after a verified answer whose acknowledgement came in its turn.

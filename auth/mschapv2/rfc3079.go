@@ -21,7 +21,7 @@ var (
 )
 
 // masterKey is GetMasterKey of RFC 3079 §3.4.
-func masterKey(hashHash *NTHash, ntResponse [24]byte) [16]byte {
+func masterKey(hashHash *auth.NTHash, ntResponse [24]byte) [16]byte {
 	h := sha1.New()
 	h.Write(hashHash[:])
 	h.Write(ntResponse[:])
@@ -44,7 +44,7 @@ func startKey(master [16]byte, magic []byte) [16]byte {
 // MSK gives the 64 octets that both ends of EAP-MSCHAPv2 export: the key the
 // server receives with, the key it sends with, and zeros. This is also what
 // RADIUS gives as MS-MPPE-Recv-Key and MS-MPPE-Send-Key (RFC 2548 §2.4).
-func MSK(hashHash *NTHash, ntResponse [24]byte) auth.Secret {
+func MSK(hashHash *auth.NTHash, ntResponse [24]byte) auth.Secret {
 	master := masterKey(hashHash, ntResponse)
 	recv, send := startKey(master, clientSendMagic), startKey(master, clientReceiveMagic)
 	msk := make(auth.Secret, mskLen)

@@ -7,30 +7,17 @@ import (
 	"bridgehead/auth"
 )
 
-// Account is what a store knows about one user.
-type Account struct {
-	Hash     NTHash
-	Grant    auth.Grant // Name is set, MSK is not
-	Disabled bool
-}
-
-// HashStore gives accounts by their exact name. ok is false where there is
-// none; an error means that the store could not tell.
-type HashStore interface {
-	Lookup(ctx context.Context, name string) (a Account, ok bool, err error)
-}
-
 // absent stands in for the hash of a user who does not exist, so that the
 // same work is done for everybody. An answer that fits it is refused too.
-var absent = HashPassword([]byte("no such user"))
+var absent = auth.HashPassword([]byte("no such user"))
 
-type hashVerifier struct{ store HashStore }
+type hashVerifier struct{ store auth.HashStore }
 
 // NewHashVerifier judges answers by the NT hashes of a store. It looks for
 // the full name, then for the bare one (auth.Name). An unknown user costs the
 // same operations as a wrong password, and a disabled account is told apart
 // only from whoever knows its password.
-func NewHashVerifier(store HashStore) auth.Verifier { return hashVerifier{store} }
+func NewHashVerifier(store auth.HashStore) auth.Verifier { return hashVerifier{store} }
 
 // Verify implements auth.Verifier.
 func (v hashVerifier) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth.Keys, error) {
@@ -61,12 +48,12 @@ func (v hashVerifier) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth
 }
 
 // find asks the store for every form of the name, found or not.
-func (v hashVerifier) find(ctx context.Context, name string) (Account, bool, error) {
-	account, known := Account{Hash: absent}, false
+func (v hashVerifier) find(ctx context.Context, name string) (auth.Account, bool, error) {
+	account, known := auth.Account{Hash: absent}, false
 	for _, lookup := range auth.SplitName(name).Lookups() {
 		a, ok, err := v.store.Lookup(ctx, lookup)
 		if err != nil {
-			return Account{}, false, fmt.Errorf("look up a user: %w", err)
+			return auth.Account{}, false, fmt.Errorf("look up a user: %w", err)
 		}
 		if ok && !known {
 			account, known = a, true
