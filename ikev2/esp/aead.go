@@ -1,9 +1,14 @@
 package esp
 
 import (
+	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
 	"sync"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"bridgehead/ikev2/suite"
 )
 
 // aeadTransform is AES-GCM-16 (RFC 4106) or ChaCha20-Poly1305 (RFC 7634).
@@ -23,16 +28,24 @@ type aeadScratch struct {
 var aeadScratches = sync.Pool{New: func() any { return new(aeadScratch) }}
 
 func newAEAD(sa SA) (*aeadTransform, error) {
-	if sa.Suite.Integ != 0 || len(sa.IntegKey) != 0 {
-		return nil, sa.refuse("integrity transform %d beside an AEAD", sa.Suite.Integ)
-	}
-	aead, err := sa.cipherAEAD()
+	aead, err := newAEADCipher(sa)
 	if err != nil {
 		return nil, err
 	}
 	t := &aeadTransform{aead: aead, esn: sa.Suite.ESN}
-	copy(t.salt[:], sa.EncrKey[len(sa.EncrKey)-aeadSaltLen:])
+	copy(t.salt[:], sa.salt())
 	return t, nil
+}
+
+func newAEADCipher(sa SA) (cipher.AEAD, error) {
+	if sa.Suite.Encr == suite.EncrChaCha20Poly1305 {
+		return chacha20poly1305.New(sa.key())
+	}
+	block, err := aes.NewCipher(sa.key())
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 // seal uses the sequence number as IV: it never repeats under a key, and RFC

@@ -17,7 +17,7 @@ type cbcTransform struct {
 }
 
 func newCBC(sa SA, outbound bool) (*cbcTransform, error) {
-	block, err := sa.aesBlock(sa.EncrKey)
+	block, err := aes.NewCipher(sa.key())
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func newCBC(sa SA, outbound bool) (*cbcTransform, error) {
 // one (NIST SP 800-38A, appendix C). The key is derived rather than drawn: it
 // is exactly as secret as the key it comes from.
 func newIVCipher(sa SA) (cipher.Block, error) {
-	h := hmac.New(sha256.New, sa.EncrKey)
+	h := hmac.New(sha256.New, sa.key())
 	h.Write([]byte("ESP CBC initialization vectors"))
 	key := h.Sum(nil)
 	defer clear(key)

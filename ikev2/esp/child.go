@@ -2,6 +2,7 @@ package esp
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -22,6 +23,14 @@ type SA struct {
 type Path struct {
 	Local, Remote netip.AddrPort
 	Encap         bool // in UDP (RFC 3948), the ports being used; else IP protocol 50
+}
+
+// String is the two ends, with ports if they are used.
+func (p Path) String() string {
+	if p.Encap {
+		return fmt.Sprintf("%v..%v UDP", p.Local, p.Remote)
+	}
+	return fmt.Sprintf("%v..%v ESP", p.Local.Addr(), p.Remote.Addr())
 }
 
 // ChildID names a Child SA towards a DataPlane. The caller chooses it and never

@@ -30,9 +30,24 @@ var (
 // SuiteError refuses an SA whose algorithms or key lengths do not fit together.
 // It is this end's fault: negotiation never chooses such a combination.
 type SuiteError struct {
-	SPI    uint32
-	Detail string // what was expected and what was found; never key material
+	SPI uint32
+	Err error // a *suite.UnsupportedError or a *KeyLengthError
 }
 
 // Error names the SPI and the mismatch.
-func (e *SuiteError) Error() string { return fmt.Sprintf("esp: SA %08x: %s", e.SPI, e.Detail) }
+func (e *SuiteError) Error() string { return fmt.Sprintf("esp: SA %08x: %v", e.SPI, e.Err) }
+
+// Unwrap gives the mismatch.
+func (e *SuiteError) Unwrap() error { return e.Err }
+
+// KeyLengthError reports key material that is not as long as the suite needs,
+// in octets and with an AEAD's salt.
+type KeyLengthError struct {
+	Key       string // "encryption" or "integrity"
+	Len, Want int
+}
+
+// Error gives both lengths.
+func (e *KeyLengthError) Error() string {
+	return fmt.Sprintf("%s key of %d octets, expected %d", e.Key, e.Len, e.Want)
+}

@@ -1,9 +1,6 @@
 package esp
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "encoding/binary"
 
 // Inbound opens the packets of one receiving SA. Its methods may be called from
 // several goroutines at once.
@@ -104,6 +101,3 @@ func packetLen(p []byte, nextHeader uint8) int {
 	}
 	return 0
 }
-
-// Format writes the SPI; keys within stay out of logs.
-func (in *Inbound) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[inbound SA %08x]", in.spi) }

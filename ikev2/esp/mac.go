@@ -9,6 +9,8 @@ import (
 	"encoding/binary"
 	"hash"
 	"sync"
+
+	"bridgehead/ikev2/suite"
 )
 
 // mac is a truncated HMAC (RFC 2104, 2404, 4868) over an ESP packet. It keeps
@@ -40,29 +42,18 @@ func newHasherPool(fresh func() hash.Hash) *sync.Pool {
 	return &sync.Pool{New: func() any { return &hasher{resumableHash: fresh().(resumableHash)} }}
 }
 
-// macAlgorithms are the integrity transforms. The key of each is as long as its
-// hash's output (RFC 2404 §3, RFC 4868 §2.1.1).
-var macAlgorithms = map[uint16]struct {
-	hashes *sync.Pool
-	icv    int
-}{
-	integHMACSHA1:     {newHasherPool(sha1.New), 12},
-	integHMACSHA2_256: {newHasherPool(sha256.New), 16},
-	integHMACSHA2_384: {newHasherPool(sha512.New384), 24},
-	integHMACSHA2_512: {newHasherPool(sha512.New), 32},
+// hashPools holds the hash of each integrity transform.
+var hashPools = map[uint16]*sync.Pool{
+	suite.IntegHMACSHA1_96:     newHasherPool(sha1.New),
+	suite.IntegHMACSHA2_256128: newHasherPool(sha256.New),
+	suite.IntegHMACSHA2_384192: newHasherPool(sha512.New384),
+	suite.IntegHMACSHA2_512256: newHasherPool(sha512.New),
 }
 
 func newMAC(sa SA) (mac, error) {
-	a, ok := macAlgorithms[sa.Suite.Integ]
-	if !ok {
-		return mac{}, sa.refuse("integrity transform %d is not supported in ESP", sa.Suite.Integ)
-	}
-	h := a.hashes.Get().(*hasher)
-	defer a.hashes.Put(h)
-	if len(sa.IntegKey) != h.Size() {
-		return mac{}, sa.refuse("integrity key of %d octets, expected %d", len(sa.IntegKey), h.Size())
-	}
-	m := mac{hashes: a.hashes, icv: a.icv, esn: sa.Suite.ESN}
+	m := mac{hashes: hashPools[sa.Suite.Integ], icv: sa.Suite.IntegICVLen(), esn: sa.Suite.ESN}
+	h := m.hashes.Get().(*hasher)
+	defer m.hashes.Put(h)
 	var err error
 	if m.inner, err = h.keyed(sa.IntegKey, 0x36); err != nil {
 		return mac{}, err

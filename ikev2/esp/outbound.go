@@ -2,7 +2,6 @@ package esp
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"sync/atomic"
 )
@@ -86,6 +85,3 @@ func (o *Outbound) Seal(buf []byte, off, n int, nextHeader uint8) ([]byte, error
 	o.transform.seal(packet, seq)
 	return packet, nil
 }
-
-// Format writes the SPI; keys within stay out of logs.
-func (o *Outbound) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[outbound SA %08x]", o.spi) }
