@@ -1,0 +1,155 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
+)
+
+// Config is a gateway's whole configuration. Load fills it, Default gives the
+// one that an empty file would mean.
+type Config struct {
+	Server    Server
+	Addresses Addresses
+	IKE       IKE
+	ESP       ESP
+	DataPlane DataPlane
+	NAT       NAT
+	Auth      Auth
+	Log       Log
+	Paths     Paths
+
+	file    string
+	entries map[string]*entry  // what the files set, by setting path
+	headers map[string]locator // where each section begins
+	unread  bool               // a file could not be parsed
+}
+
+// Server is [server]: who the gateway is and where it listens.
+type Server struct {
+	Name         string       // what clients type; required
+	Certificates []string     // PEM files, leaf or leaf and chain; required
+	Keys         []string     // PEM files, one for each certificate; required
+	Chain        []string     // files or folders with intermediates; empty: none
+	Listen       []netip.Addr // empty: every address, IPv4 and IPv6
+	IKEPort      uint16       // default 500
+	NATTPort     uint16       // default 4500
+}
+
+// Addresses is [addresses]: what a client gets.
+type Addresses struct {
+	Pools   []Pool         // required
+	DNS     []netip.Addr   // empty: clients keep their own
+	Subnets []netip.Prefix // what clients may reach; empty: everything
+	Domains []string       // split DNS (RFC 8598); empty: none
+}
+
+// IKE is [ike].
+type IKE struct {
+	Proposals          suite.Proposals // default suite.DefaultIKE
+	Order              suite.Order     // default "gateway"
+	FragmentSize       int             // octets of an IP packet; default 1280; RFC 7383
+	DPD                time.Duration   // silence before a client is asked for life; default 40m, "0" never asks
+	HalfOpenPerAddress int             // default 32
+	HalfOpenTotal      int             // default 4096
+	CookieThreshold    int             // half-open SAs above which cookies are asked for; default 256; RFC 7296 §2.6
+}
+
+// ESP is [esp].
+type ESP struct {
+	Proposals suite.Proposals // default suite.DefaultESP
+}
+
+// DataPlane is [dataplane]: how user traffic is moved.
+type DataPlane struct {
+	Kind   string // "auto" or "userspace"; default "auto"
+	Device string // name of the TUN device; default "bridgehead0"
+	MTU    int    // of the TUN device, octets; default 1400
+}
+
+// Names of the data planes.
+const (
+	PlaneAuto      = "auto"
+	PlaneUserspace = "userspace"
+)
+
+// NAT is [nat]: what the gateway's host does with forwarded traffic.
+type NAT struct {
+	Masquerade bool // clients appear with the gateway's own address; default false
+}
+
+// Auth is [auth]: who decides.
+type Auth struct {
+	Backend string // "file"; default "file"
+	File    AuthFile
+}
+
+// BackendFile is the backend that reads a local file.
+const BackendFile = "file"
+
+// AuthFile is [auth.file].
+type AuthFile struct {
+	Path   string // default /etc/bridgehead/users
+	Format string // "auto", "users" or "ipsec.secrets"; default "auto": told from the content
+}
+
+// Formats of the file of users.
+const (
+	FormatAuto    = "auto"
+	FormatUsers   = "users"
+	FormatSecrets = "ipsec.secrets"
+)
+
+// Log is [log].
+type Log struct {
+	Level  slog.Level // default info
+	Format string     // "auto", "text" or "json"; default "auto": text on a terminal, else JSON
+}
+
+// Formats of the log.
+const (
+	LogAuto = "auto"
+	LogText = "text"
+	LogJSON = "json"
+)
+
+// Paths is [paths].
+type Paths struct {
+	State   string // default /var/lib/bridgehead
+	Control string // the control socket; default /run/bridgehead/control.sock
+}
+
+// DefaultFile is where the configuration is looked for.
+const DefaultFile = "/etc/bridgehead/bridgehead.toml"
+
+// DefaultControl is where the control socket is looked for.
+const DefaultControl = "/run/bridgehead/control.sock"
+
+// Default gives the configuration of an empty file: what is required is empty.
+func Default() *Config {
+	return &Config{
+		Server: Server{IKEPort: 500, NATTPort: 4500},
+		IKE: IKE{
+			Proposals: suite.DefaultIKE(), Order: suite.GatewayOrder,
+			FragmentSize: 1280, DPD: 40 * time.Minute,
+			HalfOpenPerAddress: 32, HalfOpenTotal: 4096, CookieThreshold: 256,
+		},
+		ESP:       ESP{Proposals: suite.DefaultESP()},
+		DataPlane: DataPlane{Kind: PlaneAuto, Device: "bridgehead0", MTU: 1400},
+		Auth:      Auth{Backend: BackendFile, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto}},
+		Log:       Log{Level: slog.LevelInfo, Format: LogAuto},
+		Paths:     Paths{State: "/var/lib/bridgehead", Control: DefaultControl},
+		file:      DefaultFile,
+		entries:   map[string]*entry{},
+		headers:   map[string]locator{},
+	}
+}
+
+// File is the main file's path, as it was given to Load.
+func (c *Config) File() string { return c.file }
+
+func parseIKE(s string) (suite.Proposals, error) { return suite.ParseProposals(message.ProtocolIKE, s) }
+func parseESP(s string) (suite.Proposals, error) { return suite.ParseProposals(message.ProtocolESP, s) }

@@ -1,0 +1,180 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"bridgehead/ikev2/suite"
+)
+
+// setting is one line that a configuration may hold.
+type setting struct {
+	path     string // section and key, dotted
+	about    string // for explanations and for a missing one
+	required bool
+	bind     func(c *Config, v *value) []fault
+	show     func(c *Config) string // as TOML; "" where there is nothing
+}
+
+// fault is what is wrong with a value, before it has a position.
+type fault struct {
+	index   int // of a list; -1 for the whole
+	message string
+	hint    string
+	word    string // the part of the text that is wrong; "" for all of it
+	offset  int    // of word in the text, octets
+}
+
+// section and key of the path.
+func (s *setting) section() string { return s.path[:strings.LastIndexByte(s.path, '.')] }
+func (s *setting) key() string     { return s.path[strings.LastIndexByte(s.path, '.')+1:] }
+
+// need marks a setting that has no default.
+func need(s setting) setting {
+	s.required = true
+	return s
+}
+
+// one is a setting of one value.
+func one[T any](path, about string, k kind[T], at func(*Config) *T) setting {
+	return setting{
+		path: path, about: about,
+		bind: func(c *Config, v *value) []fault {
+			t, f := k.read(v, -1)
+			if f != nil {
+				return []fault{*f}
+			}
+			*at(c) = t
+			return nil
+		},
+		show: func(c *Config) string { return k.format(*at(c)) },
+	}
+}
+
+// many is a setting of a list; one value may stand without brackets.
+func many[T any](path, about string, k kind[T], at func(*Config) *[]T) setting {
+	return setting{
+		path: path, about: about,
+		bind: func(c *Config, v *value) []fault {
+			items := v.items
+			if v.kind != unstable.Array {
+				items = []*value{v}
+			}
+			var faults []fault
+			list := make([]T, 0, len(items))
+			for i, item := range items {
+				t, f := k.read(item, i)
+				if f != nil {
+					faults = append(faults, *f)
+					continue
+				}
+				list = append(list, t)
+			}
+			if len(faults) == 0 {
+				*at(c) = list
+			}
+			return faults
+		},
+		show: func(c *Config) string {
+			words := make([]string, 0, len(*at(c)))
+			for _, t := range *at(c) {
+				words = append(words, k.format(t))
+			}
+			return "[" + strings.Join(words, ", ") + "]"
+		},
+	}
+}
+
+// read checks the TOML type and parses.
+func (k kind[T]) read(v *value, index int) (T, *fault) {
+	var zero T
+	if v.kind != k.toml {
+		return zero, &fault{index: index, message: "is " + describe(v.kind), hint: "expected " + k.expected}
+	}
+	t, err := k.parse(v)
+	if err == nil {
+		return t, nil
+	}
+	f := &fault{index: index, message: fmt.Sprintf("%.80q %v", v.text, err), hint: "expected " + k.expected}
+	var (
+		a        *advice
+		proposal *suite.ProposalError
+	)
+	switch {
+	case errors.As(err, &a) && a.hint != "":
+		f.hint = a.hint
+	case errors.As(err, &proposal):
+		f.message, f.hint = proposal.Reason, ""
+		f.word, f.offset = proposal.Word, proposal.Offset
+		if proposal.Word != "" {
+			f.message = fmt.Sprintf("%.80q: %s", proposal.Word, proposal.Reason)
+		}
+	}
+	return zero, f
+}
+
+// describe names a TOML type for a person.
+func describe(k unstable.Kind) string {
+	switch k {
+	case unstable.String:
+		return "a text in quotes"
+	case unstable.Integer:
+		return "a number"
+	case unstable.Float:
+		return "a number with a fraction"
+	case unstable.Bool:
+		return "true or false"
+	case unstable.Array:
+		return "a list"
+	default:
+		return "a date or time"
+	}
+}
+
+// schema is every setting, in the order in which they are explained.
+var schema = []setting{
+	need(one("server.name", "what clients type; the certificate must carry it", nameKind(), func(c *Config) *string { return &c.Server.Name })),
+	need(many("server.certificate", "PEM file with the leaf, or leaf and chain; a list where RSA and ECDSA stand side by side", pathKind(), func(c *Config) *[]string { return &c.Server.Certificates })),
+	need(many("server.key", "PEM file with the private key of each certificate", pathKind(), func(c *Config) *[]string { return &c.Server.Keys })),
+	many("server.chain", "intermediate certificates, files or folders", pathKind(), func(c *Config) *[]string { return &c.Server.Chain }),
+	many("server.listen", "addresses to listen on; none listed: all", addressKind(), func(c *Config) *[]netip.Addr { return &c.Server.Listen }),
+	one("server.ike_port", "UDP port of IKE", number[uint16](1, 65535), func(c *Config) *uint16 { return &c.Server.IKEPort }),
+	one("server.nat_port", "UDP port of IKE and ESP behind NAT (RFC 3948)", number[uint16](1, 65535), func(c *Config) *uint16 { return &c.Server.NATTPort }),
+
+	need(many("addresses.pools", "where clients' addresses come from", poolKind(), func(c *Config) *[]Pool { return &c.Addresses.Pools })),
+	many("addresses.dns", "name servers for clients", addressKind(), func(c *Config) *[]netip.Addr { return &c.Addresses.DNS }),
+	many("addresses.subnets", "what clients may reach; none listed: everything", prefixKind(), func(c *Config) *[]netip.Prefix { return &c.Addresses.Subnets }),
+	many("addresses.domains", "domains that clients resolve through the tunnel (RFC 8598)", domainKind(), func(c *Config) *[]string { return &c.Addresses.Domains }),
+
+	one("ike.proposals", "what IKE is protected with", proposalsKind(`proposals such as "aes256-sha256-modp2048,aes128gcm16-prfsha256-x25519"`, parseIKE), func(c *Config) *suite.Proposals { return &c.IKE.Proposals }),
+	one("ike.order", "whose preference counts", orderKind(), func(c *Config) *suite.Order { return &c.IKE.Order }),
+	one("ike.fragment_size", "largest IP packet that IKE sends, octets (RFC 7383)", number(576, 9000), func(c *Config) *int { return &c.IKE.FragmentSize }),
+	one("ike.dpd", `silence before a client is asked for a sign of life; "0" never asks`, durationKind(), func(c *Config) *time.Duration { return &c.IKE.DPD }),
+	one("ike.half_open_per_address", "logins under way from one address", number(1, 100000), func(c *Config) *int { return &c.IKE.HalfOpenPerAddress }),
+	one("ike.half_open_total", "logins under way in all", number(1, 1000000), func(c *Config) *int { return &c.IKE.HalfOpenTotal }),
+	one("ike.cookie_threshold", "logins under way above which clients must prove their address (RFC 7296 §2.6)", number(0, 1000000), func(c *Config) *int { return &c.IKE.CookieThreshold }),
+
+	one("esp.proposals", "what traffic is protected with", proposalsKind(`proposals such as "aes128gcm16,aes256-sha256"`, parseESP), func(c *Config) *suite.Proposals { return &c.ESP.Proposals }),
+
+	one("dataplane.kind", "how traffic is moved", choice(PlaneAuto, PlaneUserspace), func(c *Config) *string { return &c.DataPlane.Kind }),
+	one("dataplane.device", "name of the TUN device", deviceKind(), func(c *Config) *string { return &c.DataPlane.Device }),
+	one("dataplane.mtu", "of the TUN device, octets", number(1280, 9000), func(c *Config) *int { return &c.DataPlane.MTU }),
+
+	one("nat.masquerade", "clients appear with the gateway's own address", boolKind(), func(c *Config) *bool { return &c.NAT.Masquerade }),
+
+	one("auth.backend", "who decides", backendKind(), func(c *Config) *string { return &c.Auth.Backend }),
+	one("auth.file.path", "the file of users", pathKind(), func(c *Config) *string { return &c.Auth.File.Path }),
+	one("auth.file.format", "the form of that file", choice(FormatAuto, FormatUsers, FormatSecrets), func(c *Config) *string { return &c.Auth.File.Format }),
+
+	one("log.level", "what is logged", levelKind(), func(c *Config) *slog.Level { return &c.Log.Level }),
+	one("log.format", "how it is written", choice(LogAuto, LogText, LogJSON), func(c *Config) *string { return &c.Log.Format }),
+
+	one("paths.state", "leases and what else must survive", pathKind(), func(c *Config) *string { return &c.Paths.State }),
+	one("paths.control", "the control socket", pathKind(), func(c *Config) *string { return &c.Paths.Control }),
+}

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// validate checks what no single value shows: how settings fit together, and
+// the files they name.
+func (c *Config) validate() []Problem {
+	problems := c.validatePools()
+	problems = append(problems, c.validateServer()...)
+	if c.IKE.HalfOpenPerAddress > c.IKE.HalfOpenTotal {
+		problems = append(problems, c.At("ike.half_open_per_address", -1,
+			fmt.Sprintf("ike.half_open_per_address: %d is more than half_open_total (%d)", c.IKE.HalfOpenPerAddress, c.IKE.HalfOpenTotal),
+			"expected at most half_open_total"))
+	}
+	if d := c.IKE.DPD; d > 0 && d < 10*time.Second {
+		problems = append(problems, c.Warn("ike.dpd", -1, "ike.dpd: under 10s wakes and loses sleeping phones", "40m suits phones"))
+	}
+	return append(problems, c.validateFiles()...)
+}
+
+// validatePools refuses pools that overlap, or that hold an address in use.
+func (c *Config) validatePools() []Problem {
+	var problems []Problem
+	pools := c.Addresses.Pools
+	for i, p := range pools {
+		for j, q := range pools[:i] {
+			if p.Overlaps(q) {
+				problems = append(problems, c.At("addresses.pools", i,
+					fmt.Sprintf("addresses.pools: %s overlaps %s", p, pools[j]), "expected pools that share no address"))
+			}
+		}
+	}
+	problems = append(problems, c.outsidePools("addresses.dns", c.Addresses.DNS, "a client might get the name server's own address")...)
+	return append(problems, c.outsidePools("server.listen", c.Server.Listen, "a client might get the gateway's own address")...)
+}
+
+// outsidePools refuses addresses that a pool could give away.
+func (c *Config) outsidePools(setting string, list []netip.Addr, why string) []Problem {
+	var problems []Problem
+	for i, a := range list {
+		for _, p := range c.Addresses.Pools {
+			if p.Contains(a) {
+				problems = append(problems, c.At(setting, i, fmt.Sprintf("%s: %s lies inside the pool %s", setting, a, p), why))
+			}
+		}
+	}
+	return problems
+}
+
+// validateServer checks certificates against keys in number, and the ports.
+func (c *Config) validateServer() []Problem {
+	var problems []Problem
+	if n, k := len(c.Server.Certificates), len(c.Server.Keys); n != k && n > 0 && k > 0 {
+		problems = append(problems, c.At("server.key", -1,
+			fmt.Sprintf("server.key: %d keys for %d certificates", k, n), "expected one key for each certificate, in the same order"))
+	}
+	if c.Server.IKEPort == c.Server.NATTPort {
+		setting := "server.nat_port"
+		if _, ok := c.entries[setting]; !ok {
+			setting = "server.ike_port"
+		}
+		problems = append(problems, c.At(setting, -1,
+			fmt.Sprintf("%s: ike_port and nat_port are both %d", setting, c.Server.NATTPort), "expected two different ports; clients use 500 and 4500"))
+	}
+	return problems
+}
+
+// validateFiles looks at the files that the configuration names.
+func (c *Config) validateFiles() []Problem {
+	var problems []Problem
+	for i, p := range c.Server.Certificates {
+		problems = append(problems, c.needFile("server.certificate", i, p, "expected a PEM file")...)
+	}
+	for i, p := range c.Server.Keys {
+		problems = append(problems, c.needFile("server.key", i, p, "expected a PEM file with the private key")...)
+		problems = append(problems, c.private("server.key", i, p)...)
+	}
+	for i, p := range c.Server.Chain {
+		if _, err := os.Stat(p); err != nil {
+			problems = append(problems, c.At("server.chain", i, fmt.Sprintf("server.chain: %s: %s", p, reason(err)), "expected a file or a folder with certificates"))
+		}
+	}
+	problems = append(problems, c.needFile("auth.file.path", -1, c.Auth.File.Path, "make it with: bridgehead users add NAME")...)
+	return append(problems, c.private("auth.file.path", -1, c.Auth.File.Path)...)
+}
+
+// needFile reports a file that isn't there, isn't one, or can't be read.
+func (c *Config) needFile(setting string, index int, path, hint string) []Problem {
+	f, err := os.Open(path)
+	if err == nil {
+		var info fs.FileInfo
+		if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("is not a file")
+		}
+		_ = f.Close() // opened for reading alone
+	}
+	if err == nil {
+		return nil
+	}
+	return []Problem{c.At(setting, index, fmt.Sprintf("%s: %s: %s", setting, path, reason(err)), hint)}
+}
+
+// private warns of a file with secrets that others may read.
+func (c *Config) private(setting string, index int, path string) []Problem {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o044 == 0 {
+		return nil
+	}
+	return []Problem{c.Warn(setting, index, fmt.Sprintf("%s: %s can be read by others (mode %04o)", setting, path, info.Mode().Perm()), "chmod 600 "+path)}
+}
