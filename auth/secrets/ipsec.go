@@ -1,0 +1,270 @@
+package secrets
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"path/filepath"
+	"strings"
+
+	"bridgehead/auth"
+)
+
+// maxIncludeDepth is strongSwan's.
+const maxIncludeDepth = 10
+
+// ipsecReader reads ipsec.secrets and what it includes into a table.
+type ipsecReader struct {
+	t       *table
+	keyDir  string          // where relative key paths begin
+	reading map[string]bool // the chain of includes, to stop a circle
+}
+
+func newIPsecReader(root string, t *table) *ipsecReader {
+	return &ipsecReader{
+		t:       t,
+		keyDir:  filepath.Join(filepath.Dir(root), "ipsec.d", "private"),
+		reading: map[string]bool{filepath.Clean(root): true},
+	}
+}
+
+// parse reads one file; depth is 1 for the root.
+func (r *ipsecReader) parse(file string, text []byte, depth int) {
+	eachLine(text, func(number int, line []byte) {
+		line = bytes.TrimRight(line, " \t")
+		body := bytes.TrimLeft(line, " \t")
+		if len(body) == 0 || body[0] == '#' {
+			return
+		}
+		at := len(line) - len(body)
+		report := func(f *fault, warning bool) {
+			p := f.in(file, number, line)
+			p.Warning = warning
+			r.t.problems = append(r.t.problems, p)
+		}
+		if rest, ok := bytes.CutPrefix(body, []byte("include")); ok && len(rest) > 0 && isBlank(rest[0]) {
+			r.include(file, string(bytes.TrimSpace(rest)), depth, func(f *fault) {
+				f.at = at
+				report(f, true)
+			})
+			return
+		}
+		if f := r.entry(file, number, line, at, func(f *fault) { report(f, true) }); f != nil {
+			report(f, false)
+		}
+	})
+}
+
+// include reads all files that match a pattern.
+func (r *ipsecReader) include(from, pattern string, depth int, warn func(*fault)) {
+	if depth >= maxIncludeDepth {
+		warn(faultAt(0, "includes are nested more than %d deep; %s is left out", maxIncludeDepth, pattern))
+		return
+	}
+	pattern = strings.Trim(pattern, `"`)
+	if !filepath.IsAbs(pattern) {
+		pattern = filepath.Join(filepath.Dir(from), pattern)
+	}
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		warn(faultAt(0, "expected a file name or a pattern behind include: %v", err))
+		return
+	}
+	r.t.sources = append(r.t.sources, source{pattern: pattern, matches: matches})
+	if len(matches) == 0 {
+		warn(faultAt(0, "no file matches %s", pattern))
+	}
+	for _, path := range matches {
+		if r.reading[path] {
+			warn(faultAt(0, "%s includes itself; it is read once", path))
+			continue
+		}
+		text, err := r.t.read(path)
+		if err != nil {
+			warn(faultAt(0, "%v", err))
+			continue
+		}
+		r.reading[path] = true
+		r.parse(path, text, depth+1)
+		delete(r.reading, path)
+		clear(text)
+	}
+}
+
+// entry reads "selectors : TYPE value".
+func (r *ipsecReader) entry(file string, number int, line []byte, at int, warn func(*fault)) *fault {
+	colon := separator(line, at)
+	if colon < 0 {
+		return faultAt(at, "expected \"NAME : TYPE SECRET\" with a blank on both sides of the colon")
+	}
+	kind := nextBare(line, colon+1)
+	if kind == nil {
+		return faultAt(colon+1, "expected EAP, XAUTH, NTLM, RSA, ECDSA, PKCS8, P12, PSK or PIN behind the colon")
+	}
+	switch name := strings.ToUpper(string(kind.text)); name {
+	case "EAP", "XAUTH", "NTLM":
+		return r.user(file, number, line, at, colon, kind.end, name == "NTLM")
+	case "RSA", "ECDSA", "BLISS", "PKCS8", "P12":
+		return r.key(name, line, kind.end)
+	case "PSK", "PIN":
+		warn(faultAt(kind.at, "%s is not for user logins: the line is left alone", name))
+		return nil
+	}
+	return faultAt(kind.at, "expected EAP, XAUTH, NTLM, RSA, ECDSA, PKCS8, P12, PSK or PIN behind the colon, found another word")
+}
+
+// separator finds the colon that has a blank, or the line's start, before it
+// and a blank behind it, outside of quotes; -1: none.
+func separator(line []byte, at int) int {
+	var quote byte
+	for i := at; i < len(line); i++ {
+		c := line[i]
+		startsWord := i == at || isBlank(line[i-1])
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case startsWord && (c == '"' || c == '\''):
+			quote = c
+		case c == ':' && startsWord && i+1 < len(line) && isBlank(line[i+1]):
+			return i
+		}
+	}
+	return -1
+}
+
+// nextBare gives the next word without a look at quotes; nil at the end.
+func nextBare(line []byte, at int) *word {
+	for at < len(line) && isBlank(line[at]) {
+		at++
+	}
+	end := at
+	for end < len(line) && !isBlank(line[end]) {
+		end++
+	}
+	if at == end {
+		return nil
+	}
+	return &word{text: line[at:end], at: at, end: end}
+}
+
+// nextValue gives the next word, in single or double quotes or bare. quoted
+// tells that 0x and 0s mean nothing in it.
+func nextValue(line []byte, at int) (w *word, quoted bool, f *fault) {
+	w = nextBare(line, at)
+	if w == nil || w.text[0] != '"' && w.text[0] != '\'' {
+		return w, false, nil
+	}
+	n := bytes.IndexByte(line[w.at+1:], w.text[0])
+	if n < 0 {
+		return nil, true, faultAt(w.at, "the quote is never closed; expected another %c on this line", w.text[0])
+	}
+	return &word{text: line[w.at+1 : w.at+1+n], at: w.at, end: w.at + n + 2}, true, nil
+}
+
+// secret decodes a value; the caller wipes the result.
+func secret(line []byte, at int) ([]byte, *fault) {
+	w, quoted, f := nextValue(line, at)
+	switch {
+	case f != nil:
+		return nil, f
+	case w == nil:
+		return nil, faultAt(at, "expected a secret: \"in quotes\", 0x and hexadecimal digits, or 0s and base64")
+	}
+	if rest := nextBare(line, w.end); rest != nil && rest.text[0] != '#' {
+		return nil, faultAt(rest.at, "expected nothing behind the secret; put a secret with blanks into quotes")
+	}
+	if !quoted && len(w.text) > 2 && w.text[0] == '0' {
+		switch digits := w.text[2:]; w.text[1] {
+		case 'x', 'X':
+			b := make([]byte, hex.DecodedLen(len(digits)))
+			if _, err := hex.Decode(b, digits); err != nil {
+				return nil, faultAt(w.at, "expected pairs of hexadecimal digits behind 0x")
+			}
+			return b, nil
+		case 's', 'S':
+			b := make([]byte, base64.StdEncoding.DecodedLen(len(digits)))
+			n, err := base64.StdEncoding.Decode(b, digits)
+			if err != nil {
+				return nil, faultAt(w.at, "expected base64 behind 0s")
+			}
+			return b[:n], nil
+		}
+	}
+	return bytes.Clone(w.text), nil
+}
+
+// user takes an EAP, XAUTH or NTLM line: every selector is a user.
+func (r *ipsecReader) user(file string, number int, line []byte, at, colon, value int, ntlm bool) *fault {
+	password, f := secret(line, value)
+	if f != nil {
+		return f
+	}
+	defer clear(password)
+	var h auth.NTHash
+	switch {
+	case !ntlm:
+		h = auth.HashPassword(password)
+	case len(password) == len(h):
+		copy(h[:], password)
+	default:
+		return faultAt(value, "expected an NT hash of %d octets behind NTLM, such as 0x and 32 hexadecimal digits", len(h))
+	}
+	if problem := checkHash(h); problem != "" {
+		return faultAt(value, "%s", problem)
+	}
+	names := 0
+	for head := line[:colon]; ; names++ {
+		w, _, f := nextValue(head, at)
+		if f != nil {
+			return f
+		}
+		if w == nil {
+			break
+		}
+		name := string(w.text)
+		if strings.HasPrefix(name, "%any") {
+			return faultAt(w.at, "a password for everybody is not taken; expected a user name, found %s", name)
+		}
+		if problem := checkName(name); problem != "" {
+			return faultAt(w.at, "%s", problem)
+		}
+		if f := r.t.add(User{Name: name, Hash: h}, w.at, file, number); f != nil {
+			return f
+		}
+		at = w.end
+	}
+	if names == 0 {
+		return faultAt(at, "a password for everybody is not taken; expected a user name before the colon")
+	}
+	return nil
+}
+
+// key takes the line of a private key.
+func (r *ipsecReader) key(kind string, line []byte, at int) *fault {
+	path, _, f := nextValue(line, at)
+	if f != nil {
+		return f
+	}
+	if path == nil || len(path.text) == 0 {
+		return faultAt(at, "expected the file of the private key behind %s", kind)
+	}
+	k := Key{Type: kind, Path: string(path.text)}
+	if !filepath.IsAbs(k.Path) {
+		k.Path = filepath.Join(r.keyDir, k.Path)
+	}
+	switch rest := nextBare(line, path.end); {
+	case rest == nil || rest.text[0] == '#':
+	case string(rest.text) == "%prompt":
+		k.Prompt = true
+	default:
+		passphrase, f := secret(line, path.end)
+		if f != nil {
+			return f
+		}
+		k.Passphrase = passphrase
+	}
+	r.t.keys = append(r.t.keys, k)
+	return nil
+}
