@@ -1,0 +1,116 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/tun"
+)
+
+const (
+	cloneDevice = "/dev/net/tun"
+	maxQueues   = 8
+)
+
+// DeviceError is a TUN device that could not be made. Its text ends in what the
+// operator can do.
+type DeviceError struct {
+	Name string // as asked for
+	Err  error
+}
+
+func (e *DeviceError) Error() string {
+	return fmt.Sprintf("TUN device %q: %v: %s", e.Name, e.Err, e.remedy())
+}
+
+func (e *DeviceError) remedy() string {
+	switch {
+	case errors.Is(e.Err, os.ErrNotExist), errors.Is(e.Err, unix.ENODEV), errors.Is(e.Err, unix.ENXIO):
+		return cloneDevice + " is missing: load the kernel's tun module (modprobe tun) or pass the device into the container"
+	case errors.Is(e.Err, os.ErrPermission):
+		return "CAP_NET_ADMIN or access to " + cloneDevice + " is missing: run as root or grant the capability"
+	case errors.Is(e.Err, unix.EBUSY):
+		return "another process has the device: stop it or choose another name"
+	case errors.Is(e.Err, unix.EINVAL):
+		return "the name must be at most 15 octets, and a device of that name must be a multi-queue TUN: choose another name"
+	}
+	return "see `ip link` and the kernel's log"
+}
+
+// Unwrap is the operating system's error.
+func (e *DeviceError) Unwrap() error { return e.Err }
+
+// openDevice makes the device with n queues, or as many as there are cores. The
+// queues are not watched over netlink: whether the device is up is the
+// concern of whoever set it up.
+func openDevice(name string, mtu, n int) ([]tun.Device, error) {
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	var queues []tun.Device
+	for len(queues) < min(n, maxQueues) {
+		q, resolved, err := openQueue(name)
+		if err != nil {
+			return nil, &DeviceError{Name: name, Err: errors.Join(err, closeAll(queues))}
+		}
+		queues, name = append(queues, q), resolved
+	}
+	if err := setMTU(name, mtu); err != nil {
+		return nil, &DeviceError{Name: name, Err: errors.Join(err, closeAll(queues))}
+	}
+	return queues, nil
+}
+
+func closeAll(queues []tun.Device) error {
+	var err error
+	for _, q := range queues {
+		err = errors.Join(err, q.Close())
+	}
+	return err
+}
+
+// openQueue attaches a queue to the device of this name, which the first one
+// makes, and gives the name with the pattern resolved.
+func openQueue(name string) (tun.Device, string, error) {
+	fd, err := attachQueue(name)
+	if err != nil {
+		return nil, name, err
+	}
+	q, resolved, err := tun.CreateUnmonitoredTUNFromFD(fd)
+	if err != nil {
+		return nil, name, errors.Join(err, unix.Close(fd))
+	}
+	return q, resolved, nil
+}
+
+func setMTU(name string, mtu int) error {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	ifr.SetUint32(uint32(mtu))
+	return errors.Join(unix.IoctlIfreq(fd, unix.SIOCSIFMTU, ifr), unix.Close(fd))
+}
+
+func attachQueue(name string) (fd int, err error) {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = unix.Open(cloneDevice, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return -1, err
+	}
+	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
+}

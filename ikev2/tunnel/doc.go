@@ -1,0 +1,34 @@
+// Package tunnel is the data plane in userspace: it implements esp.DataPlane
+// over a TUN device and a transport.Transport.
+//
+// # The way of a packet
+//
+// There are no stages and no queues between goroutines; each goroutine takes a
+// batch of packets the whole way. The TUN device has one kernel queue a core.
+// A goroutine for each reads packets (a TCP super-packet arrives as up to 45
+// segments), seals them where they lie and sends them with segmentation
+// offload. The readers of the transport call HandleESP, which opens the
+// packets in place and writes them to the device, coalesced. The kernel keeps
+// a flow on one TUN queue and a peer on one socket, so packets of a flow stay
+// in order while flows and peers spread over the cores.
+//
+// Nothing is allocated and no lock is taken per packet: Child SAs are found in
+// tables that readers see without locking, sequence numbers and replay windows
+// are atomic, and each goroutine's buffers are its own.
+//
+// # Rekeying
+//
+// After Rekey both Child SAs receive. The new one sends from the first
+// authentic packet that arrives on it, or once Config.RekeyGrace has passed, or
+// when the old one is removed. The end that answered CREATE_CHILD_SA cannot
+// know when its answer has arrived, and what it sent on the new SA before that
+// the peer would drop (RFC 7296 §2.8).
+//
+// # MTU
+//
+// Packets that the peer's path would have to carry in fragments are answered
+// with ICMP "fragmentation needed" or ICMPv6 "packet too big" and the MTU that
+// fits, and the MSS of TCP connections is lowered to fit, in both directions.
+// IPv4 packets that may be fragmented are let through: the outer packet is
+// then fragmented.
+package tunnel

@@ -1,0 +1,140 @@
+package tunnel
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"bridgehead/ikev2/esp"
+)
+
+// ConflictError refuses a Child SA that collides with an installed one. The
+// caller chose the ID or the SPI twice.
+type ConflictError struct {
+	ID  esp.ChildID
+	SPI uint32 // the inbound one; 0 if the ID is what collides
+}
+
+func (e *ConflictError) Error() string {
+	if e.SPI != 0 {
+		return fmt.Sprintf("tunnel: child %d: inbound SPI %08x is in use", e.ID, e.SPI)
+	}
+	return fmt.Sprintf("tunnel: child %d is installed already", e.ID)
+}
+
+// UnknownChildError is a Child SA that is not installed.
+type UnknownChildError struct{ ID esp.ChildID }
+
+func (e *UnknownChildError) Error() string {
+	return fmt.Sprintf("tunnel: child %d is not installed", e.ID)
+}
+
+var _ esp.DataPlane = (*Tunnel)(nil)
+
+// Install makes c carry traffic at once. The error is a *ConflictError or an
+// *esp.SuiteError.
+func (t *Tunnel) Install(_ context.Context, c esp.Child) error {
+	n, err := t.newChild(&c)
+	if err != nil {
+		return err
+	}
+	n.sending.Store(true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.publish(n)
+}
+
+// Rekey installs c beside old, which keeps receiving. For when c takes over
+// sending see the package's documentation.
+func (t *Tunnel) Rekey(_ context.Context, old esp.ChildID, c esp.Child) error {
+	n, err := t.newChild(&c)
+	if err != nil {
+		return err
+	}
+	n.switchAt = math.MinInt64
+	if t.config.RekeyGrace > 0 {
+		n.switchAt = time.Now().Add(t.config.RekeyGrace).UnixNano()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.children[old]; !ok {
+		return &UnknownChildError{old}
+	}
+	return t.publish(n)
+}
+
+func (t *Tunnel) newChild(c *esp.Child) (*child, error) {
+	in, err := esp.NewInbound(c.In)
+	if err != nil {
+		return nil, err
+	}
+	out, err := esp.NewOutbound(c.Out)
+	if err != nil {
+		return nil, err
+	}
+	n := &child{id: c.ID, spi: c.In.SPI, in: in, out: out, policy: esp.NewPolicy(c), remote: rangesOf(c.Remote)}
+	n.path.Store(newPath(c.Path, out, t.config.MTU, t.config.OuterMTU))
+	return n, nil
+}
+
+// publish makes c visible to the goroutines that move packets. t.mu is held.
+func (t *Tunnel) publish(c *child) error {
+	if _, ok := t.children[c.id]; ok {
+		return &ConflictError{ID: c.id}
+	}
+	if t.spis.get(c.spi) != nil {
+		return &ConflictError{ID: c.id, SPI: c.spi}
+	}
+	t.children[c.id] = c
+	t.spis.set(c.spi, c)
+	t.routes.add(c)
+	return nil
+}
+
+// Move sends a Child SA's packets to p from now on.
+func (t *Tunnel) Move(_ context.Context, id esp.ChildID, p esp.Path) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, ok := t.children[id]
+	if !ok {
+		return &UnknownChildError{id}
+	}
+	c.path.Store(newPath(p, c.out, t.config.MTU, t.config.OuterMTU))
+	return nil
+}
+
+// Remove ends a Child SA.
+func (t *Tunnel) Remove(_ context.Context, id esp.ChildID) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, ok := t.children[id]
+	if !ok {
+		return &UnknownChildError{id}
+	}
+	t.routes.remove(c)
+	t.spis.remove(c.spi)
+	delete(t.children, id)
+	return nil
+}
+
+// Usage reports on the Child SAs named, or on all if ids is nil. LastIn is
+// exact to the batch of packets.
+func (t *Tunnel) Usage(_ context.Context, ids []esp.ChildID) ([]esp.Usage, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ids == nil {
+		all := make([]esp.Usage, 0, len(t.children))
+		for _, c := range t.children {
+			all = append(all, c.usage())
+		}
+		return all, nil
+	}
+	some := make([]esp.Usage, 0, len(ids))
+	for _, id := range ids {
+		if c, ok := t.children[id]; ok {
+			some = append(some, c.usage())
+		}
+	}
+	return some, nil
+}

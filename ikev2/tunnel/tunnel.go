@@ -1,0 +1,124 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+
+	"golang.zx2c4.com/wireguard/tun"
+
+	"bridgehead/ikev2/esp"
+	"bridgehead/ikev2/transport"
+)
+
+// Tunnel is a TUN device and the Child SAs that its packets go through.
+type Tunnel struct {
+	config Config
+	name   string
+	queues []tun.Device
+	drops  dropCounters
+
+	// Read without locking by the goroutines that move packets.
+	spis   *table[uint32, child]
+	routes *routes
+
+	mu       sync.Mutex // guards children, and writing to spis and routes
+	children map[esp.ChildID]*child
+
+	writersMu sync.Mutex
+	writers   []*writer // idle ones
+	opened    int       // writers made so far
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// Open makes the TUN device; it neither brings it up nor gives it addresses or
+// routes. The error is a *DeviceError. Packets move once Run is called and the
+// transport delivers to the Tunnel.
+func Open(c Config) (*Tunnel, error) {
+	c = c.withDefaults()
+	queues := c.Devices
+	if len(queues) == 0 {
+		var err error
+		if queues, err = openDevice(c.Device, c.MTU, c.Queues); err != nil {
+			return nil, err
+		}
+	}
+	name, err := queues[0].Name()
+	if err != nil {
+		return nil, &DeviceError{Name: c.Device, Err: errors.Join(err, closeAll(queues))}
+	}
+	return &Tunnel{
+		config: c, name: name, queues: queues,
+		spis: newTable[uint32, child](), routes: newRoutes(),
+		children: map[esp.ChildID]*child{},
+	}, nil
+}
+
+// Name is the interface's name.
+func (t *Tunnel) Name() string { return t.name }
+
+// MTU is the MTU of the device.
+func (t *Tunnel) MTU() int { return t.config.MTU }
+
+// Run moves packets from the device to the peers until ctx ends, which closes
+// the device, or Close is called. It returns nil then, else what the device
+// failed with.
+func (t *Tunnel) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	faults := make([]error, len(t.queues))
+	for i, q := range t.queues {
+		workers.Go(func() {
+			faults[i] = newOutbound(t, q).run()
+			t.Close() // the others end too
+		})
+		// A device from elsewhere may report its going up and down. Nothing here
+		// needs to know, but the reports must be taken.
+		workers.Go(func() {
+			for range q.Events() {
+			}
+		})
+	}
+	stop := context.AfterFunc(ctx, func() { t.Close() })
+	defer stop()
+	workers.Wait()
+	for _, err := range faults {
+		if err != nil && !errors.Is(err, os.ErrClosed) {
+			return err
+		}
+	}
+	return t.closeErr
+}
+
+// Close removes the device and ends Run.
+func (t *Tunnel) Close() error {
+	t.closeOnce.Do(func() { t.closeErr = closeAll(t.queues) })
+	return t.closeErr
+}
+
+// HandleESP opens a batch and writes the inner packets to the device. It is
+// called by the transport's readers, several at once.
+func (t *Tunnel) HandleESP(batch []transport.ESPDatagram) {
+	w := t.takeWriter()
+	w.handle(batch)
+	t.writersMu.Lock()
+	t.writers = append(t.writers, w)
+	t.writersMu.Unlock()
+}
+
+// takeWriter gives an idle writer; there are as many as HandleESP ever had
+// calls at once.
+func (t *Tunnel) takeWriter() *writer {
+	t.writersMu.Lock()
+	defer t.writersMu.Unlock()
+	if n := len(t.writers); n > 0 {
+		w := t.writers[n-1]
+		t.writers = t.writers[:n-1]
+		return w
+	}
+	w := newWriter(t, t.queues[t.opened%len(t.queues)])
+	t.opened++
+	return w
+}
