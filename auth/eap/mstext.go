@@ -8,16 +8,9 @@ import (
 	"strings"
 )
 
-// Error codes of a FailureMessage (RFC 2759 §6).
 const (
-	ErrorRestrictedLogonHours   = 646
-	ErrorAccountDisabled        = 647
-	ErrorPasswordExpired        = 648
-	ErrorNoDialinPermission     = 649
-	ErrorAuthenticationFailure  = 691
-	ErrorChangingPassword       = 709
-	failureVersion              = 3 // of MS-CHAP-V2 in V=
-	authenticatorResponseDigits = 40
+	failureVersion              = 3  // of MS-CHAP-V2 in V=
+	authenticatorResponseDigits = 40 // of S=
 )
 
 // SuccessMessage is the text of a SuccessRequest (RFC 2759 §5).
@@ -55,7 +48,7 @@ func ParseSuccessMessage(b []byte) (SuccessMessage, error) {
 
 // FailureMessage is the text of a FailureRequest (RFC 2759 §6).
 type FailureMessage struct {
-	Error     int    // E=, one of the Error constants or another Windows code
+	Error     int    // E=, a Windows error code such as 691
 	Retry     bool   // R=1: the peer may answer Challenge
 	Challenge []byte // C=, 16 octets; nil if there is none
 	Version   int    // V=, 3 for MS-CHAP-V2; 0 if there is none
