@@ -108,7 +108,7 @@ func TestExchangesParse(t *testing.T) {
 					if err != nil {
 						t.Errorf("%s: %v", r.Name, err)
 					}
-					same(t, r.Name+": EAP packet encoded again", out, []byte(e.Packet))
+					sameOctets(t, r.Name+": EAP packet encoded again", out, e.Packet)
 					counts["EAP packets"]++
 				}
 			}

@@ -3,6 +3,7 @@
 package vectors
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -66,6 +67,14 @@ func same(t *testing.T, what string, got, want any) {
 	}
 }
 
+// sameOctets is same for octets, printed as hexadecimal.
+func sameOctets(t *testing.T, what string, got, want []byte) {
+	t.Helper()
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s:\ngot  %x\nwant %x", what, got, want)
+	}
+}
+
 // checkPayloads parses a chain and wants the same octets back.
 func checkPayloads(t *testing.T, first message.PayloadType, b []byte) []message.Payload {
 	t.Helper()
@@ -74,7 +83,7 @@ func checkPayloads(t *testing.T, first message.PayloadType, b []byte) []message.
 		t.Errorf("%x: %v", b, err)
 		return nil
 	}
-	same(t, "payloads encoded again", message.AppendPayloads(nil, ps), b)
+	sameOctets(t, "payloads encoded again", message.AppendPayloads(nil, ps), b)
 	return ps
 }
 
@@ -85,6 +94,6 @@ func checkMessage(t *testing.T, b []byte) *message.Message {
 	if err != nil {
 		t.Fatalf("%x: %v", b, err)
 	}
-	same(t, "message encoded again", m.Append(nil), b)
+	sameOctets(t, "message encoded again", m.Append(nil), b)
 	return m
 }
