@@ -171,7 +171,7 @@ func edit(path string, create bool, change func(text []byte) ([]byte, error)) er
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	unlock, err := lock(path)
+	unlock, err := lock(path, lockWait)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func edit(path string, create bool, change func(text []byte) ([]byte, error)) er
 
 // lock keeps other edits out by a lock on the folder, which needs no file
 // that could be left behind.
-func lock(path string) (unlock func(), err error) {
+func lock(path string, wait time.Duration) (unlock func(), err error) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return nil, &ReadError{Path: path, Err: err, Advice: "make the folder first"}
@@ -206,7 +206,7 @@ func lock(path string) (unlock func(), err error) {
 		if err == nil {
 			return func() { _ = dir.Close() }, nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) || waited >= lockWait {
+		if !errors.Is(err, syscall.EWOULDBLOCK) || waited >= wait {
 			_ = dir.Close()
 			return nil, &LockedError{Path: path}
 		}
