@@ -43,7 +43,8 @@ type Config struct {
 
 	// RekeyGrace is for how long the old Child SA still sends after a Rekey if
 	// nothing arrives on the new one; 0 means DefaultRekeyGrace, negative that
-	// the new one sends at once.
+	// the new one sends at once, which suits an end that only ever rekeys by
+	// its own request, such as a client.
 	RekeyGrace time.Duration
 
 	// OnRebind, if set, is told when an authentic packet of an encapsulated

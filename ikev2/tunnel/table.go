@@ -96,15 +96,3 @@ func (t *table[K, V]) remove(k K) {
 		link = &e.next
 	}
 }
-
-// each calls f for every entry until it returns false.
-func (t *table[K, V]) each(f func(K, *V) bool) {
-	b := *t.buckets.Load()
-	for i := range b {
-		for e := b[i].Load(); e != nil; e = e.next.Load() {
-			if !f(e.key, e.value.Load()) {
-				return
-			}
-		}
-	}
-}

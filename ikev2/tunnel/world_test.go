@@ -163,7 +163,7 @@ func (h *host) start(tb testing.TB, configure func(*Config)) {
 // espOnly is a transport.Handler without IKE.
 type espOnly struct{ t *Tunnel }
 
-func (espOnly) HandleIKE([]transport.Datagram)              {}
+func (espOnly) HandleIKE([]transport.Datagram)            {}
 func (h espOnly) HandleESP(batch []transport.ESPDatagram) { h.t.HandleESP(batch) }
 
 // Cipher suites as strongSwan writes them, by transform id and key bits.

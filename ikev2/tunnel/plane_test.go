@@ -1,0 +1,84 @@
+package tunnel
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.zx2c4.com/wireguard/tun/tuntest"
+
+	"bridgehead/ikev2/esp"
+	"bridgehead/ikev2/esp/planetest"
+	"bridgehead/ikev2/transport"
+)
+
+// overLoopback runs a Tunnel with an in-memory device over the loopback
+// interface until the test ends.
+func overLoopback(t *testing.T, c Config, readers int) (*Tunnel, *tuntest.ChannelTUN, netip.AddrPort) {
+	t.Helper()
+	loopback := netip.MustParseAddr("127.0.0.1")
+	tr, err := transport.Listen(transport.Config{Addresses: []netip.Addr{loopback}, Readers: readers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Transport = tr
+	tn, device := inMemory(t, c)
+	done := make(chan error, 2)
+	go func() { done <- tr.Serve(context.Background(), espOnly{tn}) }()
+	go func() { done <- tn.Run(context.Background()) }()
+	t.Cleanup(func() {
+		tn.Close()
+		tr.Close()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return tn, device, netip.AddrPortFrom(loopback, tr.NATTPort())
+}
+
+func TestDataPlane(t *testing.T) {
+	planetest.Run(t, func(t *testing.T) planetest.Subject {
+		tn, device, local := overLoopback(t, Config{RekeyGrace: time.Hour}, 2)
+		return planetest.Subject{
+			Plane: tn, Local: local, Received: device.Inbound,
+			Send: func(inner []byte) error { device.Outbound <- inner; return nil },
+		}
+	})
+}
+
+// TestRekeyWaitsForPeer: until the peer is known to have the new Child SA the
+// old one sends (RFC 7296 §2.8); and with no grace the new one does at once.
+func TestRekeyWaitsForPeer(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		grace time.Duration
+		first esp.ChildID // sends the packet after Rekey
+	}{
+		{"grace", time.Hour, 1},
+		{"grace over", time.Nanosecond, 2},
+		{"no grace", -1, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tn, device, _ := overLoopback(t, Config{RekeyGrace: tc.grace}, 1)
+			c := manyChildren(0)
+			renewed := c
+			renewed.ID, renewed.In.SPI, renewed.Out.SPI = 2, 0x777, 0x778
+			if err := tn.Install(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if err := tn.Rekey(t.Context(), c.ID, renewed); err != nil {
+				t.Fatal(err)
+			}
+			packet := ipPacket(here4, c.Remote[0].Start, 17, make([]byte, 30))
+			device.Outbound <- packet
+			device.Outbound <- packet // is taken once the first has been sent
+			us, err := tn.Usage(t.Context(), []esp.ChildID{tc.first})
+			if err != nil || us[0].PacketsOut == 0 {
+				t.Errorf("child %d did not send: %+v, %v", tc.first, us, err)
+			}
+		})
+	}
+}
