@@ -57,9 +57,6 @@ func (sa *SA) authElement(e Element) message.Payload {
 		id := identityOf(sa.cfg.ServerName)
 		return &message.ID{Responder: true, Kind: id.Kind, Data: id.Data}
 	case message.TypeCertReq:
-		if e.Optional && !sa.cfg.SendCertReq {
-			return nil
-		}
 		return &message.CertReq{Encoding: message.CertX509Signature, Authorities: keyHashes(sa.cfg.Authorities)}
 	case message.TypeCP:
 		if as := sa.attributes(); len(as) > 0 {
@@ -128,7 +125,7 @@ func (sa *SA) proveServer(now time.Time, r response) error {
 	if l.peerID = rawBody(r.first, r.plaintext, message.TypeIDr); l.peerID == nil {
 		return missing(StepCertificate, "IDr")
 	}
-	octets := suite.SignedOctets(sa.ike.suite.PRF, l.answer, l.nonce, l.keys.Pr, l.peerID)
+	octets := suite.SignedOctets(sa.ike.suite.PRF, l.answer, l.nonce, sa.ike.keys.Pr, l.peerID)
 	if err := suite.VerifySignature(leaf.PublicKey, sig, octets); err != nil {
 		return &SignatureError{at{StepCertificate}, err}
 	}
@@ -169,7 +166,7 @@ func (sa *SA) sendFinal(now time.Time, out *Outbox) error {
 		return err
 	}
 	prf := sa.ike.suite.PRF
-	octets := suite.SignedOctets(prf, l.request, l.peerNonce, l.keys.Pi, l.identity.AppendBody(nil))
+	octets := suite.SignedOctets(prf, l.request, l.peerNonce, sa.ike.keys.Pi, l.identity.AppendBody(nil))
 	proof := &message.Auth{Method: message.AuthSharedKey, Data: prf.SharedKeyAuth(l.msk, octets)}
 	return sa.request(now, sa.ike, message.ExchangeAuth, []message.Payload{proof}, finalTask{}, out)
 }
@@ -184,7 +181,7 @@ func (finalTask) answer(sa *SA, now time.Time, r response, out *Outbox) error {
 		}
 		return missing(StepFinal, "AUTH")
 	}
-	octets := suite.SignedOctets(prf, l.answer, l.nonce, l.keys.Pr, l.peerID)
+	octets := suite.SignedOctets(prf, l.answer, l.nonce, sa.ike.keys.Pr, l.peerID)
 	if mac.Method != message.AuthSharedKey || !equal(mac.Data, prf.SharedKeyAuth(l.msk, octets)) {
 		return &SignatureError{at{StepFinal}, fmt.Errorf("its AUTH payload (%s) does not match the key of the EAP method", mac.Method)}
 	}
@@ -241,6 +238,8 @@ func (sa *SA) establish(now time.Time, out *Outbox) error {
 		return err
 	}
 	sa.login.wipe()
+	sa.ike.keys.Pi.Wipe()
+	sa.ike.keys.Pr.Wipe()
 	sa.login = nil
 	sa.keepNext = now.Add(sa.cfg.KeepAlive)
 	out.Notices = append(out.Notices, Established{})

@@ -41,7 +41,7 @@ func (sa *SA) newChild(a agreement) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := algorithms.Derive(a.generation.suite.PRF, a.generation.d, a.shared, a.ni, a.nr)
+	keys := algorithms.Derive(a.generation.suite.PRF, a.generation.keys.D, a.shared, a.ni, a.nr)
 	in := esp.SA{SPI: a.spiIn, Suite: algorithms, EncrKey: keys.ResponderEncr, IntegKey: keys.ResponderInteg}
 	out := esp.SA{SPI: binary.BigEndian.Uint32(a.choice.SPI), Suite: algorithms, EncrKey: keys.InitiatorEncr, IntegKey: keys.InitiatorInteg}
 	local, remote := a.tsi, a.tsr

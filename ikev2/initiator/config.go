@@ -38,9 +38,9 @@ type Config struct {
 	// RequireServerAuth refuses certificates without the extended key usage
 	// serverAuth, as Windows and Apple do.
 	RequireServerAuth bool
-	// SendCertReq names Authorities in a CERTREQ payload, for gateways that
-	// send a certificate only if asked.
-	SendCertReq bool
+	// Authorities are named in the CERTREQ payload. It goes out without them
+	// too, unless the profile sends none: some gateways send their certificate
+	// only if asked.
 	Authorities []*x509.Certificate
 
 	// Identity is sent as IDi; nil derives it from User: an address, user@realm

@@ -19,7 +19,7 @@ func DefaultProfile() *Profile {
 			notify(natDetection), notify(message.IKEv2FragmentationSupported), notify(message.SignatureHashAlgorithms),
 		},
 		AuthOrder: []Element{
-			payload(message.TypeIDi), optional(notify(message.InitialContact)), optional(payload(message.TypeCertReq)),
+			payload(message.TypeIDi), optional(notify(message.InitialContact)), payload(message.TypeCertReq),
 			payload(message.TypeIDr), payload(message.TypeCP), payload(message.TypeSA), payload(message.TypeTSi), payload(message.TypeTSr),
 			optional(notify(message.MOBIKESupported)),
 		},

@@ -232,13 +232,13 @@ func (sa *SA) initAnswered(now time.Time, m *message.Message, raw []byte, out *O
 		return &ProtocolError{at{StepInit}, err}
 	}
 	l.answer, l.peerNonce = bytes.Clone(raw), bytes.Clone(nonce.Data)
-	l.keys = algorithms.Derive(shared, l.nonce, l.peerNonce, l.spi, m.Header.ResponderSPI)
+	keys := algorithms.Derive(shared, l.nonce, l.peerNonce, l.spi, m.Header.ResponderSPI)
 	shared.Wipe()
-	protection, err := exchange.NewProtection(algorithms, l.keys, true)
+	protection, err := exchange.NewProtection(algorithms, keys, true)
 	if err != nil {
 		return err
 	}
-	sa.ike = &generation{spii: l.spi, spir: m.Header.ResponderSPI, initiator: true, suite: algorithms, d: bytes.Clone(l.keys.D), protection: protection}
+	sa.ike = &generation{spii: l.spi, spir: m.Header.ResponderSPI, initiator: true, suite: algorithms, keys: keys, protection: protection}
 	// Message id 0 was used up by IKE_SA_INIT.
 	sa.ike.requests.Begin(now, [][]byte{l.request}, sa.cfg.Retransmit, sa.cfg.Rand)
 	sa.ike.requests.Answered(0)

@@ -9,7 +9,7 @@ import (
 )
 
 // login is what only the exchanges up to the first Child SA need. It is
-// forgotten, and its keys wiped, when they are over.
+// forgotten, and its secrets wiped, when they are over.
 type login struct {
 	step  Step
 	began time.Time // the step
@@ -29,7 +29,6 @@ type login struct {
 	answer    []byte // them octet for octet (RFC 7296 §2.15)
 
 	// IKE_AUTH
-	keys     suite.IKEKeys
 	identity *message.ID // IDi
 	peerID   []byte      // the body of IDr as received
 	childSPI uint32
@@ -38,10 +37,7 @@ type login struct {
 	msk      suite.Secret
 }
 
-func (l *login) wipe() {
-	l.keys.Wipe()
-	l.msk.Wipe()
-}
+func (l *login) wipe() { l.msk.Wipe() }
 
 // begin opens a step of the login.
 func (sa *SA) begin(now time.Time, s Step) {

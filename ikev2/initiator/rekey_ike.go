@@ -1,7 +1,6 @@
 package initiator
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -113,13 +112,12 @@ func (g *generation) successor(choice suite.Choice, shared suite.Secret, ni, nr 
 	if spii.IsZero() || spir.IsZero() {
 		return nil, errors.New("ikev2: the new IKE SA has an SPI of zero")
 	}
-	keys := algorithms.DeriveRekey(g.suite.PRF, g.d, shared, ni, nr, spii, spir)
-	defer keys.Wipe()
+	keys := algorithms.DeriveRekey(g.suite.PRF, g.keys.D, shared, ni, nr, spii, spir)
 	protection, err := exchange.NewProtection(algorithms, keys, initiator)
 	if err != nil {
 		return nil, err
 	}
-	return &generation{spii: spii, spir: spir, initiator: initiator, suite: algorithms, d: bytes.Clone(keys.D), protection: protection}, nil
+	return &generation{spii: spii, spir: spir, initiator: initiator, suite: algorithms, keys: keys, protection: protection}, nil
 }
 
 // succeed puts a new IKE SA in the place of the one in use, whose Child SAs
@@ -137,7 +135,7 @@ func (sa *SA) forgetOld(out *Outbox) {
 		return
 	}
 	t := sa.old.task
-	sa.old.d.Wipe()
+	sa.old.keys.Wipe()
 	out.Notices = append(out.Notices, Unbound{sa.old.ownSPI()})
 	sa.old = nil
 	if _, ours := t.(forgetTask); ours {

@@ -101,7 +101,7 @@ type generation struct {
 	spii, spir message.SPI
 	initiator  bool // we are its original initiator
 	suite      suite.IKE
-	d          suite.Secret // SK_d
+	keys       suite.IKEKeys // protection uses them: wiped when the IKE SA ends
 	protection *exchange.Protection
 
 	requests    exchange.Requests
@@ -227,7 +227,7 @@ func (sa *SA) close(err error, out *Outbox) {
 	}
 	for _, g := range []*generation{sa.old, sa.ike} {
 		if g != nil {
-			g.d.Wipe()
+			g.keys.Wipe()
 			out.Notices = append(out.Notices, Unbound{g.ownSPI()})
 		}
 	}
