@@ -1,0 +1,254 @@
+package ikev2
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/ikev2/esp"
+	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
+)
+
+// child is what an SA remembers of a Child SA; the rest is the data plane's.
+type child struct {
+	id       esp.ChildID
+	in, out  uint32 // SPIs; out is the client's
+	suite    suite.ESP
+	replaced bool // rekeyed; the client is about to delete it
+}
+
+func (sa *SA) childIDs() []esp.ChildID {
+	if len(sa.children) == 0 {
+		return nil
+	}
+	ids := make([]esp.ChildID, len(sa.children))
+	for i, c := range sa.children {
+		ids[i] = c.id
+	}
+	return ids
+}
+
+// childByOutSPI gives the index of the Child SA whose packets to the client
+// carry this SPI, -1 if there is none.
+func (sa *SA) childByOutSPI(spi []byte) int {
+	if len(spi) != 4 {
+		return -1
+	}
+	return slices.IndexFunc(sa.children, func(c child) bool { return c.out == binary.BigEndian.Uint32(spi) })
+}
+
+// childRequest is what a client asks of a Child SA, in IKE_AUTH or
+// CREATE_CHILD_SA.
+type childRequest struct {
+	sa       *message.SA
+	tsi, tsr *message.TS
+	cp       *message.CP // a request; nil if it sent none
+}
+
+func readChildRequest(ps []message.Payload) childRequest {
+	r := childRequest{sa: message.Find[*message.SA](ps), tsi: message.FindTS(ps, false), tsr: message.FindTS(ps, true)}
+	if cp := message.Find[*message.CP](ps); cp != nil && cp.Kind == message.CPRequest {
+		r.cp = cp
+	}
+	return r
+}
+
+// createFirstChild gives the session its addresses and its Child SA, whose
+// answer is part of the last IKE_AUTH answer (RFC 7296 §1.2).
+func (sa *SA) createFirstChild(now time.Time, out *Outbox) {
+	l := sa.login
+	choice, err := sa.chooseFirstChild(out)
+	if err != nil {
+		sa.childless(now, err, out)
+		return
+	}
+	w := wishesOf(l.child.cp)
+	await(sa, out, &claimLease{
+		job: job{sa}, client: sa.session.clientID(),
+		initialContact: l.initialContact, maxSessions: l.grant.MaxSessions,
+		request: lease.Request{
+			Holder: sa.session.id, Identity: sa.session.user, Pool: l.grant.Pool,
+			WantIPv4: w.ipv4, WantIPv6: w.ipv6, Fixed: l.grant.Addresses, Wish: w.addresses,
+		},
+	}, func(sa *SA, now time.Time, j *claimLease, out *Outbox) { sa.leaseClaimed(now, j, choice, out) })
+}
+
+// chooseFirstChild checks that the request has what it needs, and selects.
+func (sa *SA) chooseFirstChild(out *Outbox) (suite.Choice, error) {
+	r := sa.login.child
+	if r.sa == nil || r.tsi == nil || r.tsr == nil {
+		return suite.Choice{}, &PeerFault{Cause: CauseNoChildAsked}
+	}
+	if r.cp == nil {
+		return suite.Choice{}, &PeerFault{Cause: CauseNoAddressAsked}
+	}
+	if w := wishesOf(r.cp); !w.ipv4 && !w.ipv6 {
+		return suite.Choice{}, &PeerFault{Cause: CauseNoAddressAsked}
+	}
+	choice, err := suite.SelectFirstChild(sa.cfg.ESP, r.sa.Proposals, sa.cfg.Order)
+	if err != nil {
+		return suite.Choice{}, proposalFault(CauseNoESPProposal, sa.cfg.ESP, r.sa.Proposals, err)
+	}
+	sa.noteProposals(out, "ESP", suite.Describe(r.sa.Proposals), sa.cfg.ESP.String(), choice.String())
+	return choice, nil
+}
+
+func (sa *SA) leaseClaimed(now time.Time, j *claimLease, choice suite.Choice, out *Outbox) {
+	if j.err != nil {
+		var fault *PeerFault
+		if errors.As(j.err, &fault) && fault.Cause == CauseTooManySessions {
+			sa.refuse(now, j.err, out)
+			return
+		}
+		sa.childless(now, j.err, out)
+		return
+	}
+	sa.session.lease, sa.session.leased = j.lease, true
+	sa.session.routes = sa.login.grant.Routes
+	l := sa.login
+	c, err := sa.newChild(choice, l.child, nil, l.ni, l.nr)
+	if err != nil {
+		sa.childless(now, err, out)
+		return
+	}
+	await(sa, out, &installChild{job: job{sa}, child: c}, func(sa *SA, now time.Time, j *installChild, out *Outbox) {
+		sa.answerLogin(now, j, choice, out)
+	})
+}
+
+// newChild narrows the selectors, derives the keys and puts a Child SA
+// together. shared is nil without a key exchange of its own.
+func (sa *SA) newChild(choice suite.Choice, r childRequest, shared suite.Secret, ni, nr []byte) (esp.Child, error) {
+	tsi, tsr, err := sa.narrowChild(r)
+	if err != nil {
+		return esp.Child{}, err
+	}
+	algorithms, err := choice.ESP()
+	if err != nil || len(choice.SPI) != 4 {
+		return esp.Child{}, &GatewayFault{Cause: CauseInternal, Err: errors.Join(err, errors.New("no usable ESP proposal"))}
+	}
+	spi, err := sa.reg.espSPI()
+	if err != nil {
+		return esp.Child{}, err
+	}
+	keys := algorithms.Derive(sa.suite.PRF, sa.d, shared, ni, nr)
+	return esp.Child{
+		ID: sa.reg.childID(), Session: sa.session.id,
+		In:   esp.SA{SPI: spi, Suite: algorithms, EncrKey: keys.InitiatorEncr, IntegKey: keys.InitiatorInteg},
+		Out:  esp.SA{SPI: binary.BigEndian.Uint32(choice.SPI), Suite: algorithms, EncrKey: keys.ResponderEncr, IntegKey: keys.ResponderInteg},
+		Path: sa.espPath(), Local: tsr, Remote: tsi,
+	}, nil
+}
+
+// narrowChild holds the client's side to its own addresses, and ours to what
+// clients, or this user, may reach.
+func (sa *SA) narrowChild(r childRequest) (tsi, tsr []message.Selector, err error) {
+	var leased []message.Selector
+	for _, a := range []netip.Addr{sa.session.lease.IPv4, sa.session.lease.IPv6} {
+		if a.IsValid() {
+			leased = append(leased, hostSelector(a))
+		}
+	}
+	subnets := sa.cfg.subnets
+	if len(sa.session.routes) > 0 {
+		subnets = nil
+		for _, p := range sa.session.routes {
+			subnets = append(subnets, selectorOf(p))
+		}
+	}
+	tsi, tsr = narrow(leased, r.tsi.Selectors), narrow(subnets, r.tsr.Selectors)
+	tsr = ofFamilies(tsr, tsi)
+	tsi = ofFamilies(tsi, tsr)
+	if len(tsi) == 0 {
+		return nil, nil, &PeerFault{Cause: CauseTSUnacceptable, Evidence: []auth.Evidence{
+			{Key: "client asked", Value: describeSelectors(r.tsi.Selectors) + " to " + describeSelectors(r.tsr.Selectors)},
+			{Key: "gateway allows", Value: describeSelectors(leased) + " to " + describeSelectors(subnets)},
+		}}
+	}
+	return tsi, tsr, nil
+}
+
+// describeSelectors writes selectors for evidence, not more than a line.
+func describeSelectors(set []message.Selector) string {
+	const most = 8
+	var words []string
+	for i, s := range set {
+		switch {
+		case i == most:
+			words = append(words, "...")
+		case i > most:
+		case s.Raw != nil:
+			words = append(words, fmt.Sprintf("type %d", s.Raw.Kind))
+		case s.Start == s.End:
+			words = append(words, s.Start.String())
+		default:
+			words = append(words, s.Start.String()+"-"+s.End.String())
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// childPayloads answer a Child SA request: SA, TSi and TSr.
+func childPayloads(c *esp.Child, choice suite.Choice) (sa, tsi, tsr message.Payload) {
+	spi := binary.BigEndian.AppendUint32(nil, c.In.SPI)
+	return &message.SA{Proposals: []message.Proposal{choice.Answer(spi)}},
+		&message.TS{Selectors: c.Remote},
+		&message.TS{Responder: true, Selectors: c.Local}
+}
+
+// adopt takes an installed Child SA into the SA's own.
+func (sa *SA) adopt(c *esp.Child) {
+	sa.children = append(sa.children, child{id: c.ID, in: c.In.SPI, out: c.Out.SPI, suite: c.In.Suite})
+}
+
+// removeChild forgets a Child SA and takes it out of the data plane.
+func (sa *SA) removeChild(i int, out *Outbox) {
+	c := sa.children[i]
+	sa.children = slices.Delete(sa.children, i, i+1)
+	sa.reg.releaseSPI(c.in)
+	out.Jobs = append(out.Jobs, &teardown{job: job{sa}, children: []esp.ChildID{c.id}})
+}
+
+// answerLogin completes the login once the Child SA carries traffic: AUTH,
+// CP, SA, TSi, TSr.
+func (sa *SA) answerLogin(now time.Time, j *installChild, choice suite.Choice, out *Outbox) {
+	if j.err != nil {
+		sa.reg.releaseSPI(j.child.In.SPI)
+		sa.childless(now, j.err, out)
+		return
+	}
+	sa.adopt(&j.child)
+	l := sa.login
+	cp := sa.cfg.configReply(l.child.cp, sa.session.lease, l.grant)
+	sap, tsi, tsr := childPayloads(&j.child, choice)
+	if !sa.establish(now, []message.Payload{cp, sap, tsi, tsr}, out) {
+		return
+	}
+	sa.session.isUp = true
+	sa.reg.count(LoginsComplete)
+	out.Events = append(out.Events, SessionEvent{Kind: EventUp, Time: now, Session: sa.info()})
+}
+
+// childless ends a login whose IKE SA is good but whose first Child SA is
+// not to be had. The IKE SA is created as usual and the notification tells
+// why there is no Child SA (RFC 7296 §1.2, §2.21.2); since this gateway has
+// no use for an IKE SA alone, it deletes it unless the client does so first.
+func (sa *SA) childless(now time.Time, err error, out *Outbox) {
+	cause, evidence := faultOf(err)
+	if !fatalToChildOnly(cause) {
+		sa.refuse(now, err, out)
+		return
+	}
+	sa.report(now, EventRefused, cause, evidence, out)
+	if !sa.establish(now, []message.Payload{status(notifyFor(cause), nil)}, out) {
+		return
+	}
+	sa.expires = now.Add(sa.cfg.Timers.Childless)
+}

@@ -1,0 +1,123 @@
+package ikev2
+
+import (
+	"net/netip"
+
+	"bridgehead/auth"
+	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/message"
+)
+
+// applicationVersion is what clients that ask are told; Android does.
+const applicationVersion = "bridgehead"
+
+// wishes are the addresses that a configuration request asks for
+// (RFC 7296 §3.15.1).
+type wishes struct {
+	ipv4, ipv6 bool
+	addresses  []netip.Addr // those the client had before, and would like again
+}
+
+func wishesOf(cp *message.CP) wishes {
+	var w wishes
+	for _, a := range cp.Attributes {
+		switch a.Type {
+		case message.InternalIP4Address:
+			w.ipv4 = true
+			if addr, ok := netip.AddrFromSlice(a.Value); ok && addr.Is4() && !addr.IsUnspecified() {
+				w.addresses = append(w.addresses, addr)
+			}
+		case message.InternalIP6Address:
+			w.ipv6 = true
+			if len(a.Value) >= 16 { // 17 octets with the prefix length
+				if addr, _ := netip.AddrFromSlice(a.Value[:16]); !addr.IsUnspecified() && !addr.Is4In6() {
+					w.addresses = append(w.addresses, addr)
+				}
+			}
+		}
+	}
+	return w
+}
+
+// configReply answers a configuration request: only what was asked, each kind
+// once in the order asked, and nothing of a family that got no address. The
+// lengths are exact: Android gives up over others. What is not known here,
+// such as Microsoft's 23456 and 23457, is left unanswered.
+func (s *settings) configReply(asked *message.CP, l lease.Lease, g *auth.Grant) *message.CP {
+	dns, domains := s.DNS, s.Domains
+	if len(g.DNS) > 0 {
+		dns = g.DNS
+	}
+	if len(g.Domains) > 0 {
+		domains = g.Domains
+	}
+	reply := &message.CP{Kind: message.CPReply}
+	add := func(t message.CPAttributeType, value []byte) {
+		reply.Attributes = append(reply.Attributes, message.CPAttribute{Type: t, Value: value})
+	}
+	answered := make(map[message.CPAttributeType]bool, len(asked.Attributes))
+	for _, a := range asked.Attributes {
+		if answered[a.Type] {
+			continue
+		}
+		answered[a.Type] = true
+		switch a.Type {
+		case message.InternalIP4Address:
+			if l.IPv4.IsValid() {
+				add(a.Type, l.IPv4.AsSlice())
+			}
+		case message.InternalIP4Netmask:
+			if l.IPv4.IsValid() {
+				add(a.Type, []byte{255, 255, 255, 255})
+			}
+		case message.InternalIP6Address:
+			if l.IPv6.IsValid() {
+				add(a.Type, append(l.IPv6.AsSlice(), 128))
+			}
+		case message.InternalIP4DNS:
+			addServers(add, a.Type, dns, l.IPv4.IsValid(), netip.Addr.Is4)
+		case message.InternalIP6DNS:
+			addServers(add, a.Type, dns, l.IPv6.IsValid(), netip.Addr.Is6)
+		case message.InternalIP4Subnet:
+			s.addSubnets(add, a.Type, g, l.IPv4.IsValid(), true)
+		case message.InternalIP6Subnet:
+			s.addSubnets(add, a.Type, g, l.IPv6.IsValid(), false)
+		case message.InternalDNSDomain:
+			for _, d := range domains {
+				add(a.Type, []byte(d))
+			}
+		case message.ApplicationVersion:
+			add(a.Type, []byte(applicationVersion))
+		}
+	}
+	return reply
+}
+
+func addServers(add func(message.CPAttributeType, []byte), t message.CPAttributeType, servers []netip.Addr, leased bool, family func(netip.Addr) bool) {
+	for _, a := range servers {
+		if leased && family(a) {
+			add(t, a.AsSlice())
+		}
+	}
+}
+
+// addSubnets names the networks behind the gateway where they are not simply
+// everything: address and mask for IPv4, address and prefix length for IPv6.
+func (s *settings) addSubnets(add func(message.CPAttributeType, []byte), t message.CPAttributeType, g *auth.Grant, leased, ipv4 bool) {
+	subnets := s.LocalSubnets
+	if len(g.Routes) > 0 {
+		subnets = g.Routes
+	}
+	for _, p := range subnets {
+		if !leased || p.Addr().Is4() != ipv4 || p.Bits() == 0 {
+			continue
+		}
+		value := p.Masked().Addr().AsSlice()
+		if !ipv4 {
+			add(t, append(value, byte(p.Bits())))
+			continue
+		}
+		mask := ^uint32(0) << (32 - p.Bits())
+		add(t, append(value, byte(mask>>24), byte(mask>>16), byte(mask>>8), byte(mask)))
+	}
+}

@@ -1,0 +1,89 @@
+package ikev2
+
+import (
+	"encoding/binary"
+	"time"
+
+	"bridgehead/ikev2/message"
+)
+
+// receiveInformational answers INFORMATIONAL: liveness, which is empty,
+// DELETE, and notifications (RFC 7296 §1.4).
+func (sa *SA) receiveInformational(now time.Time, in inbound, out *Outbox) {
+	sa.noteStatus(message.FindNotify(in.payloads, message.MSStatus), out)
+	if cause := farewell(in.payloads); cause != "" {
+		sa.bidFarewell(now, in, cause, out)
+		return
+	}
+	var answer []message.Payload
+	if sa.state == StateEstablished {
+		answer = sa.deleteChildren(in.payloads, out)
+	}
+	sa.respond(now, in.Exchange, answer, out)
+}
+
+// farewell tells whether a message ends the IKE SA, and why: by DELETE, or
+// because the client does not accept our AUTH (RFC 7296 §2.21.2).
+func farewell(ps []message.Payload) Cause {
+	if message.FindNotify(ps, message.AuthenticationFailed) != nil {
+		return CauseClientRefusedServer
+	}
+	for d := range message.All[*message.Delete](ps) {
+		if d.Protocol == message.ProtocolIKE {
+			return CauseClientDisconnected
+		}
+	}
+	return ""
+}
+
+// bidFarewell answers the message that ends the SA and takes all back. Of an
+// unfinished login it is worth a report.
+func (sa *SA) bidFarewell(now time.Time, in inbound, cause Cause, out *Outbox) {
+	sa.respond(now, in.Exchange, nil, out)
+	if sa.state.halfOpen() {
+		if cause == CauseClientDisconnected {
+			cause = CauseClientGaveUp
+		}
+		sa.report(now, EventRefused, cause, sa.certificateEvidence(), out)
+	}
+	sa.release(now, cause, out)
+	sa.linger(now, out)
+}
+
+// deleteChildren removes the Child SAs that the client deletes, named by its
+// inbound SPIs, and answers with ours (RFC 7296 §1.4.1).
+func (sa *SA) deleteChildren(ps []message.Payload, out *Outbox) []message.Payload {
+	answer := &message.Delete{Protocol: message.ProtocolESP, SPISize: 4}
+	for d := range message.All[*message.Delete](ps) {
+		if d.Protocol != message.ProtocolESP {
+			continue
+		}
+		for _, spi := range d.SPIs {
+			if i := sa.childByOutSPI(spi); i >= 0 {
+				answer.SPIs = append(answer.SPIs, binary.BigEndian.AppendUint32(nil, sa.children[i].in))
+				sa.removeChild(i, out)
+			}
+		}
+	}
+	if len(answer.SPIs) == 0 {
+		return nil
+	}
+	return []message.Payload{answer}
+}
+
+// receiveResponse takes the answer to our own request, which was liveness or
+// DELETE; either way what counts is that it came.
+func (sa *SA) receiveResponse(now time.Time, in inbound, out *Outbox) {
+	switch {
+	case sa.deleting:
+		sa.sendDelete(now, out)
+	case sa.state == StateClosing:
+		sa.die(out)
+	}
+}
+
+// sendDelete asks the client to forget the IKE SA (RFC 7296 §1.4.1).
+func (sa *SA) sendDelete(now time.Time, out *Outbox) {
+	sa.deleting = false
+	sa.request(now, []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}, out)
+}

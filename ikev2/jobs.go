@@ -1,0 +1,252 @@
+package ikev2
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/ikev2/esp"
+	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
+)
+
+// Job is work too slow for a shard. A worker calls Run once; the results are
+// in the job's own fields when it comes back to its SA as a Finished event.
+// The types are keyExchange, signature, eapStep, claimLease, installChild,
+// moveChildren, readUsage and teardown.
+type Job interface {
+	// Run does the work. It blocks until it is done or ctx ends.
+	Run(ctx context.Context, w *works)
+	// pool tells which workers run the job.
+	pool() pool
+	// owner is the SA that gets the Finished event.
+	owner() *SA
+}
+
+// pool is a set of workers. They are apart so that a slow backend holds up
+// neither cryptography nor the host's own work.
+type pool uint8
+
+const (
+	poolCrypto  pool = iota // bound by processors
+	poolBackend             // waits for authentication backends
+	poolHost                // leases and data plane
+	poolCount
+)
+
+// works is what jobs work with.
+type works struct {
+	backend  auth.Backend
+	leases   Leases
+	plane    esp.DataPlane
+	rand     io.Reader
+	now      func() time.Time
+	sessions *sessionLimits
+	// supersede ends the other sessions of the same client; their leases are
+	// free when it returns (RFC 7296 §2.4). nil: there is nobody to ask.
+	supersede func(ctx context.Context, id clientID, except string)
+}
+
+// job is the part all jobs share.
+type job struct{ sa *SA }
+
+func (j job) owner() *SA { return j.sa }
+
+// keyExchange makes our half of a key exchange and the shared secret.
+type keyExchange struct {
+	job
+	group  suite.Group
+	peer   []byte
+	public []byte
+	shared suite.Secret
+	err    error
+}
+
+func (*keyExchange) pool() pool { return poolCrypto }
+
+func (j *keyExchange) Run(_ context.Context, w *works) {
+	pair, err := j.group.Generate(w.rand)
+	if err != nil {
+		j.err = &GatewayFault{Cause: CauseInternal, Err: fmt.Errorf("key exchange with %s: %w", j.group, err)}
+		return
+	}
+	j.public = pair.Public()
+	if j.shared, err = pair.Shared(j.peer); err != nil {
+		j.err = &PeerFault{Cause: CausePublicValue, Err: err}
+	}
+}
+
+// signature makes an AUTH payload with the gateway's certificate.
+type signature struct {
+	job
+	scheme suite.Scheme
+	key    crypto.Signer
+	octets []byte
+	auth   *message.Auth
+	err    error
+}
+
+func (*signature) pool() pool { return poolCrypto }
+
+func (j *signature) Run(_ context.Context, w *works) {
+	var err error
+	if j.auth, err = j.scheme.Sign(w.rand, j.key, j.octets); err != nil {
+		j.err = &GatewayFault{Cause: CauseInternal, Err: fmt.Errorf("signing with %s: %w", j.scheme, err)}
+	}
+}
+
+// eapStep moves an EAP conversation on by one packet, beginning it first if
+// there is none.
+type eapStep struct {
+	job
+	peer         auth.Peer
+	conversation auth.Conversation
+	response     []byte // nil at the beginning
+	step         auth.Step
+	err          error
+}
+
+func (*eapStep) pool() pool { return poolBackend }
+
+func (j *eapStep) Run(ctx context.Context, w *works) {
+	if j.conversation == nil {
+		if j.conversation, j.err = w.backend.Begin(ctx, j.peer); j.err != nil {
+			return
+		}
+	}
+	j.step, j.err = j.conversation.Next(ctx, j.response)
+}
+
+// claimLease gets a session its addresses, after the sessions it replaces
+// are gone and if the user may have another.
+type claimLease struct {
+	job
+	request        lease.Request
+	client         clientID
+	initialContact bool
+	maxSessions    int // of the user; 0: any number
+	lease          lease.Lease
+	err            error
+}
+
+func (*claimLease) pool() pool { return poolHost }
+
+func (j *claimLease) Run(ctx context.Context, w *works) {
+	if j.initialContact && w.supersede != nil {
+		w.supersede(ctx, j.client, j.request.Holder)
+	}
+	if !w.sessions.enter(j.client.user, j.request.Holder, j.maxSessions) {
+		j.err = &PeerFault{Cause: CauseTooManySessions, Evidence: []auth.Evidence{
+			{Key: "allowed", Value: fmt.Sprint(j.maxSessions)},
+		}}
+		return
+	}
+	var err error
+	if j.lease, err = w.leases.Acquire(ctx, w.now(), j.request); err != nil {
+		w.sessions.leave(j.client.user, j.request.Holder)
+		j.err = leaseFault(err)
+	}
+}
+
+func leaseFault(err error) error {
+	var exhausted *lease.ExhaustedError
+	if errors.As(err, &exhausted) {
+		return &PeerFault{Cause: CausePoolExhausted, Err: err, Evidence: []auth.Evidence{
+			{Key: "pool", Value: exhausted.Pool},
+			{Key: "family", Value: exhausted.Family.String()},
+			{Key: "size", Value: fmt.Sprint(exhausted.Size)},
+		}}
+	}
+	return &GatewayFault{Cause: CauseLeaseStore, Err: err}
+}
+
+// installChild puts a Child SA into the data plane, in the place of old
+// unless that is zero.
+type installChild struct {
+	job
+	child esp.Child
+	old   esp.ChildID
+	err   error
+}
+
+func (*installChild) pool() pool { return poolHost }
+
+func (j *installChild) Run(ctx context.Context, w *works) {
+	var err error
+	if j.old != 0 {
+		err = w.plane.Rekey(ctx, j.old, j.child)
+	} else {
+		err = w.plane.Install(ctx, j.child)
+	}
+	if err != nil {
+		j.err = &GatewayFault{Cause: CauseDataPlane, Err: err}
+	}
+}
+
+// moveChildren gives Child SAs the client's new outer address.
+type moveChildren struct {
+	job
+	ids  []esp.ChildID
+	path esp.Path
+	err  error
+}
+
+func (*moveChildren) pool() pool { return poolHost }
+
+func (j *moveChildren) Run(ctx context.Context, w *works) {
+	for _, id := range j.ids {
+		j.err = errors.Join(j.err, w.plane.Move(ctx, id, j.path))
+	}
+}
+
+// readUsage asks the data plane what flowed.
+type readUsage struct {
+	job
+	ids   []esp.ChildID
+	usage []esp.Usage
+	err   error
+}
+
+func (*readUsage) pool() pool { return poolHost }
+
+func (j *readUsage) Run(ctx context.Context, w *works) {
+	j.usage, j.err = w.plane.Usage(ctx, j.ids)
+}
+
+// teardown takes back what an SA holds outside of itself, in the order that
+// lets no address be given out while a tunnel still uses it. Each part may be
+// empty.
+type teardown struct {
+	job
+	conversation auth.Conversation
+	children     []esp.ChildID
+	user         string
+	holder       string // of a lease
+	usage        []esp.Usage
+	err          error
+	report       *SessionEvent // to be completed and published; nil for a login
+}
+
+func (*teardown) pool() pool { return poolHost }
+
+func (j *teardown) Run(ctx context.Context, w *works) {
+	if j.conversation != nil {
+		j.conversation.Close()
+	}
+	if len(j.children) > 0 {
+		usage, err := w.plane.Usage(ctx, j.children)
+		j.usage, j.err = usage, errors.Join(j.err, err)
+		for _, id := range j.children {
+			j.err = errors.Join(j.err, w.plane.Remove(ctx, id))
+		}
+	}
+	if j.holder != "" {
+		w.sessions.leave(j.user, j.holder)
+		j.err = errors.Join(j.err, w.leases.Release(ctx, w.now(), j.holder))
+	}
+}

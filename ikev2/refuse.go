@@ -1,0 +1,134 @@
+package ikev2
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/ikev2/exchange"
+	"bridgehead/ikev2/message"
+)
+
+// refuse ends a login: the client gets the cause's notification, or the EAP
+// packet that says so, the operator gets the whole of it. The SA stays a
+// while to repeat this answer, so that a lost packet does not turn a wrong
+// password into a timeout.
+func (sa *SA) refuse(now time.Time, err error, out *Outbox) {
+	cause, evidence := faultOf(err)
+	sa.report(now, EventRefused, cause, evidence, out)
+	if !sa.responses.Pending() || sa.protection == nil {
+		sa.release(now, cause, out)
+		sa.die(out)
+		return
+	}
+	var answer message.Payload = status(notifyFor(cause), nil)
+	var fault *PeerFault
+	if errors.As(err, &fault) {
+		answer = status(notifyFor(cause), fault.data)
+		if fault.answer != nil {
+			answer = &message.EAP{Packet: fault.answer}
+		}
+	}
+	sa.respond(now, message.ExchangeAuth, []message.Payload{answer}, out)
+	sa.release(now, cause, out)
+	sa.linger(now, out)
+}
+
+// report publishes why a login, or a later exchange, was refused or fell
+// silent.
+func (sa *SA) report(now time.Time, kind EventKind, cause Cause, evidence []auth.Evidence, out *Outbox) {
+	r := newRefusal(now, cause, evidence)
+	r.Session, r.Client = sa.session.id, sa.session.client.String()
+	r.Peer, r.Local = sa.path.remote, sa.path.local
+	r.Silent = kind == EventSilent
+	r.User = sa.session.user
+	if r.User == "" && sa.login != nil {
+		r.User = sa.login.claimed
+	}
+	if sa.session.idi.Kind != 0 {
+		r.Identity = sa.session.idi.String()
+	}
+	switch {
+	case r.Silent:
+		sa.reg.count(LoginsSilent)
+		r.Likely = sa.likely(cause)
+	case sa.state.halfOpen():
+		sa.reg.count(LoginsRefused)
+	default:
+		sa.reg.count(ExchangesRefused)
+	}
+	out.Events = append(out.Events, SessionEvent{Kind: kind, Time: now, Session: sa.info(), Cause: cause, Refusal: r})
+}
+
+// linger keeps the SA only to repeat its last answer.
+func (sa *SA) linger(now time.Time, out *Outbox) {
+	if err := sa.move(StateRefused); err != nil {
+		sa.die(out)
+		return
+	}
+	sa.work = work{}
+	sa.requests.Restart()
+	sa.fragments = exchange.Reassembler{}
+	sa.expires = now.Add(sa.cfg.Timers.Linger)
+}
+
+// fail ends the SA at once for a fault of ours.
+func (sa *SA) fail(now time.Time, err error, out *Outbox) {
+	cause, evidence := faultOf(err)
+	if sa.state.halfOpen() {
+		sa.report(now, EventRefused, cause, evidence, out)
+	} else {
+		sa.note(out, slog.LevelError, "session failed", slog.Any("error", err))
+	}
+	sa.release(now, cause, out)
+	sa.die(out)
+}
+
+// release takes back all that the SA holds outside of itself, once. A session
+// that was up ends with an event when that is done.
+func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
+	t := &teardown{job: job{sa}, children: sa.childIDs()}
+	for _, c := range sa.children {
+		sa.reg.releaseSPI(c.in)
+	}
+	sa.children = nil
+	if sa.session.leased {
+		t.user, t.holder = sa.session.user, sa.session.id
+		sa.session.leased = false
+	}
+	if sa.login != nil {
+		if _, inUse := sa.work.job.(*eapStep); !inUse { // else finished closes it
+			t.conversation = sa.login.conversation
+		}
+		sa.login.conversation = nil
+	}
+	if sa.session.isUp && !sa.session.ended {
+		sa.session.ended = true
+		t.report = &SessionEvent{Kind: EventDown, Time: now, Session: sa.info(), Cause: cause}
+	}
+	if len(t.children) > 0 || t.holder != "" || t.conversation != nil || t.report != nil {
+		out.Jobs = append(out.Jobs, t)
+	}
+}
+
+// tornDown publishes the end of a session with what it carried.
+func (sa *SA) tornDown(j *teardown, out *Outbox) {
+	sa.noteFailed(out, "taking a session back failed", j.err)
+	if j.report != nil {
+		j.report.Session.Usage = j.usage
+		out.Events = append(out.Events, *j.report)
+	}
+}
+
+// die leaves nothing but the shard's reference, which it drops.
+func (sa *SA) die(out *Outbox) {
+	if err := sa.move(StateDead); err != nil {
+		sa.note(out, slog.LevelError, "refused move", slog.Any("error", err))
+	}
+	sa.dropLogin()
+	sa.d.Wipe()
+	sa.work, sa.expires = work{}, time.Time{}
+	sa.requests.Restart()
+	sa.fragments = exchange.Reassembler{}
+}

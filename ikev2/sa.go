@@ -1,0 +1,393 @@
+package ikev2
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/ikev2/esp"
+	"bridgehead/ikev2/exchange"
+	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
+	"bridgehead/ikev2/transport"
+)
+
+// SA is the responder's end of one IKE SA. A shard owns it: only that
+// goroutine touches it.
+type SA struct {
+	cfg *settings
+	reg *registrar
+
+	state    State
+	evidence evidence
+	spii     message.SPI
+	spir     message.SPI
+	path     path // where the client is reached
+	asker    path // where the request being answered came from
+	nat      natSituation
+
+	suite         suite.IKE
+	d             suite.Secret // SK_d (RFC 7296 §2.14)
+	protection    *exchange.Protection
+	fragmentation bool // both ends support RFC 7383
+	responses     exchange.Responses
+	requests      exchange.Requests
+	fragments     exchange.Reassembler
+
+	session  *session // shared with no other SA; handed on by an IKE SA rekey
+	login    *login   // nil once established: all that only a login needs
+	children []child
+	work     work
+
+	expires  time.Time // the end of a state that has one
+	watch    watch     // of an established SA
+	deleting bool      // a DELETE is to be sent when the outstanding request is over
+
+	// The shard's own notes.
+	timer   int        // index in the heap of deadlines, -1 if there is none
+	init    initKey    // the request it was made from; zero after an IKE SA rekey
+	counted bool       // among the half-open ones
+	entered netip.Addr // by which it is counted
+	indexed clientID   // under which it is found; zero if it is not
+}
+
+// path is a pair of outer addresses.
+type path struct{ local, remote netip.AddrPort }
+
+// work is the job that the request being answered waits for. A window of one
+// request means there is at most one.
+type work struct {
+	job  Job
+	then func(now time.Time, out *Outbox)
+}
+
+// await starts a job; then is the step that follows it.
+func await[J Job](sa *SA, out *Outbox, j J, then func(*SA, time.Time, J, *Outbox)) {
+	sa.work = work{job: j, then: func(now time.Time, out *Outbox) { then(sa, now, j, out) }}
+	out.Jobs = append(out.Jobs, j)
+}
+
+// Handle tells the SA that something happened. It does no I/O and never
+// blocks; what is to be done is in out.
+func (sa *SA) Handle(now time.Time, ev Event, out *Outbox) {
+	switch ev := ev.(type) {
+	case Received:
+		sa.receive(now, ev.Datagram, out)
+	case Finished:
+		sa.finished(now, ev.Job, out)
+	case TimerDue:
+		sa.due(now, out)
+	case Disconnect:
+		sa.disconnect(now, ev.Cause, out)
+	}
+}
+
+// State tells where the SA stands.
+func (sa *SA) State() State { return sa.state }
+
+// Deadline is when the SA wants its next TimerDue; zero means never.
+func (sa *SA) Deadline() time.Time {
+	next := sa.expires
+	for _, t := range [...]time.Time{sa.requests.Deadline(), sa.fragments.Deadline(), sa.watchDeadline()} {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if sa.state == StateDead {
+		return time.Time{}
+	}
+	return next
+}
+
+// receive takes one datagram. Until its checksum was verified it changes
+// nothing but counters.
+func (sa *SA) receive(now time.Time, d transport.Datagram, out *Outbox) {
+	m, err := message.Parse(d.Data)
+	if err != nil {
+		sa.reg.count(DropMalformed)
+		return
+	}
+	switch {
+	case m.Header.InitiatorSPI != sa.spii || !m.Header.FromInitiator() || sa.state == StateDead:
+		sa.reg.count(DropForeign)
+	case m.Header.Exchange == message.ExchangeSAInit:
+		sa.repeatInit(d, out)
+	case sa.protection == nil:
+		sa.reg.count(DropUnprotected)
+	default:
+		sa.receiveProtected(now, m, d, out)
+	}
+}
+
+// receiveProtected opens a message and passes it on once it is whole and its
+// turn has come.
+func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Datagram, out *Outbox) {
+	first, plaintext, err := sa.protection.Open(m, d.Data)
+	if err != nil {
+		sa.observeNotAuthentic()
+		if errors.Is(err, exchange.ErrUnprotected) {
+			sa.reg.count(DropUnprotected)
+		} else {
+			sa.reg.count(DropNotAuthentic)
+		}
+		return
+	}
+	sa.prove(provedKeys)
+	fragment := exchange.FragmentOf(m)
+	if !sa.wants(m.Header, fragment, d, out) {
+		return
+	}
+	if fragment != nil {
+		first, plaintext, err = sa.fragments.Add(now, m.Header.MessageID, fragment, plaintext)
+		if err != nil {
+			sa.reg.count(DropFragment)
+		}
+		if plaintext == nil {
+			return
+		}
+	}
+	sa.watch.heard = now
+	in := inbound{Header: m.Header, first: first, plaintext: plaintext}
+	if m.Header.IsResponse() {
+		if sa.requests.Answered(m.Header.MessageID) {
+			sa.receiveResponse(now, in, out)
+		}
+		return
+	}
+	sa.observeFresh()
+	sa.follow(d, out)
+	sa.responses.Begin()
+	sa.receiveRequest(now, in, out)
+}
+
+// wants tells whether an authentic message is the one to act on now. A
+// request answered before gets the same answer again (RFC 7296 §2.1), in
+// fragments only upon the first of its own (RFC 7383 §2.6.1).
+func (sa *SA) wants(h message.Header, f *message.SKF, d transport.Datagram, out *Outbox) bool {
+	if f != nil && !sa.fragmentation {
+		sa.reg.count(DropFragment)
+		return false
+	}
+	if h.IsResponse() {
+		if !sa.requests.Outstanding() || h.MessageID != sa.requests.NextID() {
+			sa.reg.count(DropWindow)
+			return false
+		}
+		return true
+	}
+	switch sa.responses.Classify(h.MessageID) {
+	case exchange.Fresh:
+		if !sa.admits(h.Exchange) {
+			sa.reg.count(DropUnexpected)
+			return false
+		}
+		return true
+	case exchange.Repeated:
+		sa.observeRepeated()
+		if f == nil || f.Number == 1 {
+			sa.reg.count(Retransmitted)
+			send(sa.responses.Last(), path{d.Local, d.Remote}, out)
+		}
+	case exchange.InProgress:
+		sa.observeRepeated()
+		sa.reg.count(DropInProgress)
+	default:
+		sa.reg.count(DropWindow)
+	}
+	return false
+}
+
+// admits tells which exchanges have a place in which state. Before the login
+// is complete there is only its next message, and a word of farewell: nothing
+// else may be created, rekeyed or moved.
+func (sa *SA) admits(x message.ExchangeType) bool {
+	switch x {
+	case message.ExchangeAuth:
+		return sa.state == StateAwaitAuth || sa.state == StateAwaitEAP || sa.state == StateAwaitProof
+	case message.ExchangeInformational:
+		return sa.state != StateKeying && sa.state != StateRefused
+	case message.ExchangeCreateChildSA:
+		return sa.state == StateEstablished || sa.state == StateReplaced || sa.state == StateClosing
+	}
+	return false
+}
+
+// inbound is a message whose protection was verified and removed.
+type inbound struct {
+	message.Header
+	first     message.PayloadType
+	plaintext []byte
+	payloads  []message.Payload
+}
+
+// receiveRequest parses a fresh request and gives it to its exchange.
+func (sa *SA) receiveRequest(now time.Time, in inbound, out *Outbox) {
+	var err error
+	if in.payloads, err = message.ParsePayloads(in.first, in.plaintext); err != nil {
+		sa.refuseSyntax(now, in.Exchange, err, out)
+		return
+	}
+	if kind, found := message.UnsupportedCritical(in.payloads); found {
+		sa.refuseCritical(now, in.Exchange, kind, out)
+		return
+	}
+	switch in.Exchange {
+	case message.ExchangeAuth:
+		sa.receiveAuth(now, in, out)
+	case message.ExchangeCreateChildSA:
+		sa.receiveCreateChild(now, in, out)
+	case message.ExchangeInformational:
+		sa.receiveInformational(now, in, out)
+	}
+}
+
+// refuseSyntax answers an authentic message that is not well formed. That is
+// fatal to the IKE SA at both ends without a DELETE (RFC 7296 §2.21.3).
+func (sa *SA) refuseSyntax(now time.Time, x message.ExchangeType, err error, out *Outbox) {
+	fault := &PeerFault{Cause: CauseInvalidSyntax, Err: err}
+	if sa.state.halfOpen() {
+		sa.refuse(now, fault, out)
+		return
+	}
+	sa.respond(now, x, []message.Payload{status(message.InvalidSyntax, nil)}, out)
+	sa.linger(now, out)
+	sa.release(now, CauseInvalidSyntax, out)
+}
+
+// refuseCritical answers a request with a critical payload that nobody here
+// knows; the rest of it is ignored (RFC 7296 §2.5).
+func (sa *SA) refuseCritical(now time.Time, x message.ExchangeType, kind message.PayloadType, out *Outbox) {
+	if sa.state.halfOpen() {
+		sa.refuse(now, &PeerFault{Cause: CauseCriticalPayload, Evidence: []auth.Evidence{
+			{Key: "payload", Value: kind.String()},
+		}, data: []byte{byte(kind)}}, out)
+		return
+	}
+	sa.respond(now, x, []message.Payload{status(message.UnsupportedCriticalPayload, []byte{byte(kind)})}, out)
+}
+
+// follow takes note of where an authentic, fresh request came from. During a
+// login the client moves from port 500 to 4500; later its NAT may give it
+// another address (RFC 7296 §2.23). A client without a NAT does not move.
+func (sa *SA) follow(d transport.Datagram, out *Outbox) {
+	sa.asker = path{d.Local, d.Remote}
+	if sa.asker == sa.path {
+		return
+	}
+	switch {
+	case sa.state.halfOpen():
+		sa.path = sa.asker
+	case sa.state == StateEstablished && sa.nat.client && sa.asker.local.Addr() == sa.path.local.Addr():
+		sa.path = sa.asker
+		sa.note(out, slog.LevelInfo, "client moved", slog.String("remote", sa.path.remote.String()))
+		if ids := sa.childIDs(); len(ids) > 0 {
+			out.Jobs = append(out.Jobs, &moveChildren{job: job{sa}, ids: ids, path: sa.espPath()})
+		}
+	}
+}
+
+// espPath is the path of the Child SAs.
+func (sa *SA) espPath() esp.Path {
+	return esp.Path{Local: sa.path.local, Remote: sa.path.remote, Encap: sa.nat.encap()}
+}
+
+// respond answers the request begun.
+func (sa *SA) respond(now time.Time, x message.ExchangeType, ps []message.Payload, out *Outbox) {
+	datagrams, err := sa.seal(x, message.FlagResponse, sa.responses.Expected(), ps)
+	if err != nil {
+		// Without an answer the SA cannot go on.
+		sa.fail(now, err, out)
+		return
+	}
+	sa.responses.Answer(datagrams)
+	send(datagrams, sa.asker, out)
+}
+
+// request sends a request of our own. None may be outstanding.
+func (sa *SA) request(now time.Time, ps []message.Payload, out *Outbox) {
+	datagrams, err := sa.seal(message.ExchangeInformational, 0, sa.requests.NextID(), ps)
+	if err != nil {
+		sa.fail(now, err, out)
+		return
+	}
+	sa.requests.Begin(now, datagrams, sa.cfg.Timers.Retransmit, sa.reg.rand)
+	send(datagrams, sa.path, out)
+}
+
+func (sa *SA) seal(x message.ExchangeType, flags message.Flags, id uint32, ps []message.Payload) ([][]byte, error) {
+	h := message.Header{
+		InitiatorSPI: sa.spii, ResponderSPI: sa.spir, Version: message.Version2,
+		Exchange: x, Flags: flags, MessageID: id,
+	}
+	datagrams, err := sa.protection.Seal(h, ps, sa.fragmentLimit(), sa.reg.rand)
+	if err != nil {
+		return nil, &GatewayFault{Cause: CauseInternal, Err: err}
+	}
+	return datagrams, nil
+}
+
+// fragmentLimit is the largest IKE message that fits the configured size of
+// an IP datagram; 0 if the client knows no fragments.
+func (sa *SA) fragmentLimit() int {
+	const udp, nonESPMarker = 8, 4
+	if !sa.fragmentation {
+		return 0
+	}
+	ip := 40
+	if sa.asker.remote.Addr().Unmap().Is4() {
+		ip = 20
+	}
+	return sa.cfg.FragmentSize - ip - udp - nonESPMarker
+}
+
+// send puts the datagrams of one message on a path.
+func send(datagrams [][]byte, p path, out *Outbox) {
+	for _, d := range datagrams {
+		out.Datagrams = append(out.Datagrams, transport.Datagram{Data: d, Local: p.local, Remote: p.remote})
+	}
+}
+
+// finished takes a job back. One that nobody waits for any more is undone.
+func (sa *SA) finished(now time.Time, j Job, out *Outbox) {
+	if sa.work.job == j {
+		then := sa.work.then
+		sa.work = work{}
+		then(now, out)
+		return
+	}
+	switch j := j.(type) {
+	case *eapStep:
+		if j.conversation != nil {
+			out.Jobs = append(out.Jobs, &teardown{job: job{sa}, conversation: j.conversation})
+		}
+	case *claimLease:
+		if j.err == nil {
+			out.Jobs = append(out.Jobs, &teardown{job: job{sa}, user: j.client.user, holder: j.request.Holder})
+		}
+	case *installChild:
+		sa.reg.releaseSPI(j.child.In.SPI)
+		if j.err == nil {
+			out.Jobs = append(out.Jobs, &teardown{job: job{sa}, children: []esp.ChildID{j.child.ID}})
+		}
+	case *readUsage:
+		sa.usageRead(now, j, out)
+	case *moveChildren:
+		sa.noteFailed(out, "moving the Child SAs failed", j.err)
+	case *teardown:
+		sa.tornDown(j, out)
+	}
+}
+
+func (sa *SA) noteFailed(out *Outbox, what string, err error) {
+	if err != nil {
+		sa.reg.count(JobsFailed)
+		sa.note(out, slog.LevelError, what, slog.Any("error", err))
+	}
+}
+
+// note writes a line for the log, under the session's id.
+func (sa *SA) note(out *Outbox, level slog.Level, text string, attrs ...slog.Attr) {
+	out.Notes = append(out.Notes, Note{Level: level, Session: sa.session.id, Text: text, Attrs: attrs})
+}

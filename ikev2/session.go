@@ -1,0 +1,107 @@
+package ikev2
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/ikev2/esp"
+	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/message"
+)
+
+// session is what stays the same while IKE SAs replace each other. It begins
+// with the login.
+type session struct {
+	id     string
+	client client
+	idi    message.ID
+	user   string // as the backend verified it
+	begun  time.Time
+	isUp   bool
+	ended  bool // its end was reported
+	leased bool
+	lease  lease.Lease
+	routes []netip.Prefix // of the Grant: instead of the configured subnets
+}
+
+// up records that both ends are authenticated.
+func (s *session) up(now time.Time, g *auth.Grant) {
+	s.begun, s.routes = now, g.Routes
+	s.idi.Data = append([]byte(nil), s.idi.Data...) // not the whole message it came in
+}
+
+// clientID names a client across logins: the verified user and the IKE
+// identity. Two devices of one user differ in the latter, most of the time.
+type clientID struct{ user, identity string }
+
+func (s *session) clientID() clientID {
+	return clientID{user: s.user, identity: string(rune(s.idi.Kind)) + string(s.idi.Data)}
+}
+
+// SessionInfo is a session as an operator sees it.
+type SessionInfo struct {
+	ID         string
+	User       string // verified; empty during a login
+	Identity   string // IDi
+	Client     string // the kind of client, empty if not recognised
+	Remote     netip.AddrPort
+	Local      netip.AddrPort
+	IPv4, IPv6 netip.Addr // zero where none
+	State      State
+	Since      time.Time // when it came up, or when the login began
+	IKE        string    // the suite in strongSwan's notation
+	ESP        []string  // of each Child SA
+	Encap      bool      // ESP in UDP
+	Children   []esp.ChildID
+	Usage      []esp.Usage // of each Child SA, where it was read
+}
+
+// info describes the SA's session.
+func (sa *SA) info() SessionInfo {
+	s := sa.session
+	i := SessionInfo{
+		ID: s.id, User: s.user, Client: s.client.String(), Remote: sa.path.remote, Local: sa.path.local,
+		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun,
+		IKE: sa.suite.String(), Encap: sa.nat.encap(), Children: sa.childIDs(),
+	}
+	if s.idi.Kind != 0 {
+		i.Identity = s.idi.String()
+	}
+	for _, c := range sa.children {
+		i.ESP = append(i.ESP, c.suite.String())
+	}
+	return i
+}
+
+// Selector picks sessions to disconnect. The zero Selector picks none.
+type Selector struct {
+	All     bool
+	ID      string
+	User    string
+	Peer    netip.Addr // the outer address
+	Address netip.Addr // an inner address
+}
+
+func (s Selector) matches(sa *SA) bool {
+	i := sa.session
+	return s.All || s.ID != "" && s.ID == i.id || s.User != "" && s.User == i.user ||
+		s.Peer.IsValid() && s.Peer == sa.path.remote.Addr() ||
+		s.Address.IsValid() && (s.Address == i.lease.IPv4 || s.Address == i.lease.IPv6)
+}
+
+// LogValue gives a session's line in the log its usual fields.
+func (i SessionInfo) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("user", i.User), slog.String("identity", i.Identity), slog.String("client", i.Client),
+		slog.String("remote", i.Remote.String()), slog.String("ipv4", addrText(i.IPv4)), slog.String("ipv6", addrText(i.IPv6)),
+	)
+}
+
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

@@ -1,0 +1,182 @@
+package ikev2
+
+import (
+	"slices"
+	"time"
+
+	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/transport"
+)
+
+// shard is the owner of some of the SAs: it finds them, keeps their
+// deadlines, and lets new ones in. It has no goroutine of its own; whoever
+// calls it does so from one at a time, and empties out.
+type shard struct {
+	cfg      *settings
+	reg      *registrar
+	gate     *gate
+	halfOpen *halfOpenCount
+	timers   deadlines
+	clients  map[clientID][]*SA // sessions by client, for INITIAL_CONTACT
+	jobs     int                // started and not finished
+	closing  bool               // no new logins
+	out      Outbox
+}
+
+func newShard(cfg *settings, index uint8, h *halfOpenCount) *shard {
+	reg := newRegistrar(index, cfg.Rand)
+	return &shard{cfg: cfg, reg: reg, gate: newGate(cfg, reg, h), halfOpen: h, clients: make(map[clientID][]*SA)}
+}
+
+// receive takes a datagram and keeps its Data.
+func (s *shard) receive(now time.Time, d transport.Datagram) {
+	h, err := message.ParseHeader(d.Data)
+	switch {
+	case err != nil:
+		s.reg.count(DropMalformed)
+	case h.MajorVersion() != 2:
+		s.gate.refuseVersion(h, d, &s.out)
+	case h.ResponderSPI.IsZero() && h.Exchange == message.ExchangeSAInit && !s.closing:
+		s.receiveInit(now, d)
+	default:
+		sa := s.reg.sas[h.ResponderSPI]
+		if sa == nil {
+			s.reg.count(DropUnknownSPI)
+			return
+		}
+		s.handle(now, sa, Received{d})
+	}
+}
+
+// receiveInit takes the first message of a login, or a copy of it.
+func (s *shard) receiveInit(now time.Time, d transport.Datagram) {
+	before := len(s.out.Jobs)
+	s.gate.receiveInit(now, d, &s.out)
+	s.jobs += len(s.out.Jobs) - before
+	for _, sa := range s.out.Successors {
+		sa.counted, sa.entered = true, d.Remote.Addr()
+		s.halfOpen.enter(sa.entered)
+	}
+	s.settleSuccessors()
+}
+
+// finish gives a job back to its SA.
+func (s *shard) finish(now time.Time, j Job) {
+	s.jobs--
+	s.handle(now, j.owner(), Finished{j})
+}
+
+// due tells the SAs whose deadline has come.
+func (s *shard) due(now time.Time) {
+	for next := s.timers.next(); !next.IsZero() && !now.Before(next); next = s.timers.next() {
+		s.handle(now, s.timers[0].sa, TimerDue{})
+	}
+}
+
+// deadline is when due has something to do; zero if never.
+func (s *shard) deadline() time.Time { return s.timers.next() }
+
+// disconnect ends the SAs that fit and tells how many sessions these were.
+func (s *shard) disconnect(now time.Time, cause Cause, fits func(*SA) bool) int {
+	n := 0
+	for _, sa := range s.reg.sas {
+		if (sa.state.halfOpen() || sa.state == StateEstablished) && fits(sa) {
+			s.handle(now, sa, Disconnect{cause})
+			n++
+		}
+	}
+	return n
+}
+
+// supersede ends a client's other sessions, which it said are gone, and takes
+// the jobs that free what they held out of the Outbox for the caller to run.
+func (s *shard) supersede(now time.Time, id clientID, except string) []Job {
+	var jobs []Job
+	for _, sa := range slices.Clone(s.clients[id]) {
+		if sa.session.id == except {
+			continue
+		}
+		before := len(s.out.Jobs)
+		s.handle(now, sa, Disconnect{CauseReplaced})
+		jobs = append(jobs, s.out.Jobs[before:]...)
+		s.out.Jobs = s.out.Jobs[:before]
+	}
+	return jobs
+}
+
+// sessions describes the sessions that are up.
+func (s *shard) sessions() []SessionInfo {
+	var infos []SessionInfo
+	for _, sa := range s.reg.sas {
+		if sa.state == StateEstablished && sa.session.isUp {
+			infos = append(infos, sa.info())
+		}
+	}
+	return infos
+}
+
+// idle tells whether nothing is left that a graceful end waits for.
+func (s *shard) idle() bool {
+	if s.jobs > 0 {
+		return false
+	}
+	for _, sa := range s.reg.sas {
+		if sa.state == StateEstablished || sa.state == StateClosing {
+			return false
+		}
+	}
+	return true
+}
+
+// handle gives an event to an SA and settles what changed.
+func (s *shard) handle(now time.Time, sa *SA, ev Event) {
+	before := len(s.out.Jobs)
+	sa.Handle(now, ev, &s.out)
+	s.jobs += len(s.out.Jobs) - before
+	s.settle(sa)
+	s.settleSuccessors()
+}
+
+// settleSuccessors takes in the SAs that came to be.
+func (s *shard) settleSuccessors() {
+	for _, sa := range s.out.Successors {
+		s.reg.sas[sa.spir] = sa
+		s.settle(sa)
+	}
+	clear(s.out.Successors)
+	s.out.Successors = s.out.Successors[:0]
+}
+
+// settle brings the shard's own notes about an SA up to date.
+func (s *shard) settle(sa *SA) {
+	s.timers.set(sa, sa.Deadline())
+	if sa.counted && (sa.state == StateEstablished || sa.state == StateDead) {
+		sa.counted = false
+		s.halfOpen.leave(sa.entered)
+	}
+	if !sa.state.halfOpen() && sa.init != (initKey{}) {
+		s.gate.forget(sa)
+		sa.init = initKey{}
+	}
+	if sa.state == StateDead && s.reg.sas[sa.spir] == sa {
+		delete(s.reg.sas, sa.spir)
+	}
+	s.index(sa)
+}
+
+// index keeps the sessions findable by client.
+func (s *shard) index(sa *SA) {
+	up := sa.state == StateEstablished && sa.session.isUp
+	switch none := (clientID{}); {
+	case up && sa.indexed == none:
+		sa.indexed = sa.session.clientID()
+		s.clients[sa.indexed] = append(s.clients[sa.indexed], sa)
+	case !up && sa.indexed != none:
+		rest := slices.DeleteFunc(s.clients[sa.indexed], func(o *SA) bool { return o == sa })
+		s.clients[sa.indexed] = rest
+		if len(rest) == 0 {
+			delete(s.clients, sa.indexed)
+		}
+		sa.indexed = none
+	}
+}
