@@ -28,6 +28,24 @@ const (
 	linkRaw      = 101
 )
 
+// network is the frame without its link-layer header; nil if it is no IPv4
+// packet.
+func (f frame) network() []byte {
+	ip := f.data
+	switch {
+	case f.link == linkEthernet && len(ip) >= 14 && ip[12] == 8 && ip[13] == 0:
+		ip = ip[14:]
+	case f.link == linkNull && len(ip) >= 4:
+		ip = ip[4:]
+	case f.link != linkRaw:
+		return nil
+	}
+	if len(ip) < 20 || ip[0]>>4 != 4 {
+		return nil
+	}
+	return ip
+}
+
 // capture reads a classic pcap or a pcapng file. Damaged records end it: some
 // captures were made to be damaged.
 func capture(t testing.TB, name string) []frame {
@@ -107,22 +125,7 @@ func datagrams(t testing.TB, name string) []datagram {
 	var out []datagram
 	parts := make(fragments)
 	for _, f := range capture(t, name) {
-		ip := f.data
-		switch f.link {
-		case linkEthernet:
-			if len(ip) < 14 || ip[12] != 8 || ip[13] != 0 {
-				continue
-			}
-			ip = ip[14:]
-		case linkNull:
-			if len(ip) < 4 {
-				continue
-			}
-			ip = ip[4:]
-		case linkRaw:
-		default:
-			continue
-		}
+		ip := f.network()
 		if d, ok := parts.add(ip); ok {
 			out = append(out, d)
 		}
@@ -141,10 +144,10 @@ type fragmentKey [10]byte
 // fragments are the datagrams that have begun, as far as they have come.
 type fragments map[fragmentKey][]byte
 
-// add takes an IPv4 packet and gives the datagram that is complete with it.
+// add takes an IPv4 packet, or none, and gives the datagram that is complete with it.
 // Octets beyond the length field are cut.
 func (parts fragments) add(ip []byte) (datagram, bool) {
-	if len(ip) < 20 || ip[0]>>4 != 4 || ip[9] != 17 {
+	if len(ip) == 0 || ip[9] != 17 {
 		return datagram{}, false
 	}
 	header, total := int(ip[0]&15)*4, int(binary.BigEndian.Uint16(ip[2:]))
