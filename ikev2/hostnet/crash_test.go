@@ -1,0 +1,195 @@
+package hostnet
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// crashJournal names the journal of a process that is to be killed.
+const crashJournal = "HOSTNET_TEST_CRASH_JOURNAL"
+
+// TestMain is also the process that TestKilledProcessIsCleanedUpAfter kills.
+func TestMain(m *testing.M) {
+	path := os.Getenv(crashJournal)
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	h, _, err := Open(path)
+	if err == nil {
+		err = h.ApplyGateway(fullGateway("tun-test"))
+	}
+	fmt.Println("applied", err)
+	select {} // until killed
+}
+
+func TestKilledProcessIsCleanedUpAfter(t *testing.T) {
+	newNamespace(t).enter()
+	addTUN(t, "tun-test")
+	before := snapshot(t)
+	path := filepath.Join(t.TempDir(), "j")
+	victim := exec.Command(os.Args[0])
+	victim.Env = append(os.Environ(), crashJournal+"="+path)
+	out, err := victim.StdoutPipe()
+	must(t, err)
+	must(t, victim.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "applied <nil>\n" {
+		t.Fatalf("the process to be killed said %q, %v", line, err)
+	}
+	if _, err := Restore(path); !errors.As(err, new(*BusyError)) {
+		t.Errorf("restoring under a running process: %v", err)
+	}
+	if during := snapshot(t); during == before {
+		t.Error("the process changed nothing")
+	}
+	must(t, victim.Process.Kill())
+	_ = victim.Wait() // reports the kill
+
+	restored, err := Restore(path)
+	must(t, err)
+	if !slices.Contains(restored, "net.ipv4.ip_forward = 1 (was 0)") {
+		t.Errorf("restored %q", restored)
+	}
+	sameSnapshot(t, before, snapshot(t))
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("journal after restoring: %v", err)
+	}
+}
+
+// A process can die after any change, and between a change's line in the
+// journal and the change.
+func TestEveryMomentOfACrashIsRestored(t *testing.T) {
+	newNamespace(t).enter()
+	addTUN(t, "tun-test")
+	before := snapshot(t)
+	plan, err := fullGateway("tun-test").plan()
+	must(t, err)
+	if len(plan) < 8 {
+		t.Fatalf("only %d changes planned", len(plan))
+	}
+	for n := range plan {
+		path := filepath.Join(t.TempDir(), "j")
+		h := open(t, path)
+		must(t, h.apply(plan[:n]))
+		must(t, h.journal.add(plan[n]))
+		must(t, h.journal.keep())
+		if _, err := Restore(path); err != nil {
+			t.Fatalf("after %d changes: %v", n, err)
+		}
+		if sameSnapshot(t, before, snapshot(t)); t.Failed() {
+			t.Fatalf("crash after %d changes, at %v", n, plan[n].change())
+		}
+	}
+}
+
+// The next start undoes what is left and goes on with the same journal.
+func TestOpenAfterACrash(t *testing.T) {
+	newNamespace(t).enter()
+	addTUN(t, "tun-test")
+	before := snapshot(t)
+	path := filepath.Join(t.TempDir(), "j")
+	h := open(t, path)
+	must(t, h.ApplyGateway(fullGateway("tun-test")))
+	must(t, h.journal.keep())
+
+	h, restored, err := Open(path)
+	must(t, err)
+	if len(restored) == 0 || len(h.Changes()) != 0 {
+		t.Errorf("restored %q, now %q", restored, h.Changes())
+	}
+	sameSnapshot(t, before, snapshot(t))
+	must(t, h.ApplyGateway(fullGateway("tun-test")))
+	must(t, h.Close())
+	sameSnapshot(t, before, snapshot(t))
+}
+
+// A table left by a process whose journal was lost is replaced.
+func TestStaleTableIsReplaced(t *testing.T) {
+	newNamespace(t).enter()
+	addTUN(t, "tun-test")
+	run(t, "nft add table inet bridgehead-test")
+	run(t, "nft add chain inet bridgehead-test stale")
+	h := open(t, filepath.Join(t.TempDir(), "j"))
+	must(t, h.ApplyGateway(fullGateway("tun-test")))
+	if rules := run(t, "nft list ruleset"); strings.Contains(rules, "stale") || strings.Count(rules, "masquerade") != 2 {
+		t.Errorf("rules\n%s", rules)
+	}
+	must(t, h.Close())
+	if rules := run(t, "nft list ruleset"); rules != "" {
+		t.Errorf("rules left\n%s", rules)
+	}
+}
+
+func TestJournalsThatCannotBeTrusted(t *testing.T) {
+	newNamespace(t).enter()
+	const good = `{"sysctl":{"key":"net/ipv4/ip_forward","old":"1","new":"0"}}` + "\n"
+	for _, c := range []struct {
+		name, text string
+		line       int // of the fault; 0: none
+	}{
+		{"nothing", "", 0},
+		{"torn last line", `{"sysctl":{"key":"net/ip`, 0},
+		{"not JSON", good + "garbage\n", 2},
+		{"no change", "{}\n", 1},
+		{"unknown change", `{"firewall":{}}` + "\n", 1},
+		{"path that leads elsewhere", `{"sysctl":{"key":"../../etc/passwd","old":"x","new":"y"}}` + "\n", 1},
+		{"unknown family", `{"forwarding":{"family":5}}` + "\n", 1},
+		{"address missing", `{"address":{"device":"lo","address":""}}` + "\n", 1},
+		{"destination missing", `{"route":{"device":"lo","destination":""}}` + "\n", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "j")
+			must(t, os.WriteFile(path, []byte(c.text), 0o600))
+			_, err := Restore(path)
+			var e *JournalError
+			switch {
+			case c.line == 0 && err != nil:
+				t.Errorf("got %v", err)
+			case c.line != 0 && (!errors.As(err, &e) || e.Line != c.line):
+				t.Errorf("got %v, want a fault in line %d", err, c.line)
+			}
+			if text, err := os.ReadFile(path); c.line != 0 && (err != nil || string(text) != c.text) {
+				t.Errorf("the journal became %q, %v", text, err)
+			}
+		})
+	}
+	if value, err := sysctl("net/ipv4/ip_forward").read(); err != nil || value != "0" {
+		t.Errorf("ip_forward %q, %v: a journal with a fault was followed", value, err)
+	}
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add(`{"sysctl":{"key":"net/ipv4/ip_forward","old":"1","new":"0"}}` + "\n")
+	f.Add(`{"forwarding":{"family":6,"old":{"net/ipv6/conf/all/forwarding":"0"}}}` + "\n")
+	f.Add(`{"route":{"device":"eth0","destination":"192.0.2.0/24","via":"192.0.2.1"}}` + "\n" + `{"table":{"name":"x"}}` + "\n")
+	f.Add(`{"link":{"device":"t","mtu":1,"old_mtu":2}}` + "\n" + `{"address":{"device":"t","address":"::1"}}` + "\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		path := filepath.Join(t.TempDir(), "j")
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		j, err := openJournal(path)
+		must(t, err)
+		defer j.keep()
+		all, err := j.entries()
+		if err != nil {
+			return
+		}
+		for _, e := range all {
+			if e.change().String() == "" {
+				t.Errorf("%+v describes itself as nothing", e)
+			}
+			if e.Address != nil {
+				e.Address.netlink()
+			}
+		}
+		if got, want := len(all), strings.Count(text, "\n"); got != want {
+			t.Errorf("%d entries from %d lines", got, want)
+		}
+	})
+}

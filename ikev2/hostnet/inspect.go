@@ -1,0 +1,149 @@
+package hostnet
+
+import (
+	"fmt"
+
+	"github.com/google/nftables"
+)
+
+// Facts is the state of the machine as far as it matters to a gateway.
+type Facts struct {
+	Families   []Family // that the kernel has
+	Forwarding map[Family]bool
+
+	// NotForwarding lists interfaces on which forwarding is off although the
+	// machine is a router, by family.
+	NotForwarding map[Family][]string
+	// RouterAdvertised lists interfaces that would lose their IPv6 default
+	// route if the machine became a router, because they hear router
+	// advertisements only while it is none. ApplyGateway takes care of them.
+	RouterAdvertised []string
+	// StrictReversePath lists interfaces that drop IPv4 packets whose source
+	// is routed elsewhere: there, pools must be routed to the tunnel.
+	StrictReversePath []string
+	// ForwardDrops lists other tables' forward chains that drop what no rule
+	// of theirs accepts. An accepting rule in our own table cannot help.
+	ForwardDrops []ForwardDrop
+}
+
+// ForwardDrop is a base chain of nftables, or of iptables over it, in the
+// forward hook with the policy "drop". Tables of the legacy iptables are not
+// seen.
+type ForwardDrop struct {
+	Family string // in nft's notation: "ip", "ip6", "inet"
+	Table  string
+	Chain  string
+}
+
+// Remedy is the commands that let the tunnel's packets through the chain.
+func (d ForwardDrop) Remedy(device string) []string {
+	rule := fmt.Sprintf("nft insert rule %s %s %s ", d.Family, d.Table, d.Chain)
+	return []string{
+		rule + fmt.Sprintf("iifname %q accept", device),
+		rule + fmt.Sprintf("oifname %q ct state established,related accept", device),
+	}
+}
+
+// ForwardingSysctl is the line for sysctl.conf(5) that makes the machine a
+// router for f.
+func ForwardingSysctl(f Family) string {
+	return fmt.Sprintf("%v = %s", f.forwardingSwitch(), forwardingOn)
+}
+
+// AcceptRASysctl is the line for sysctl.conf(5) that keeps device listening for
+// router advertisements on a router.
+func AcceptRASysctl(device string) string {
+	return fmt.Sprintf("%v = %s", IPv6.conf(device, "accept_ra"), acceptRAAlways)
+}
+
+// Inspect reads the machine's state and changes nothing. It needs no rights
+// but for ForwardDrops.
+func Inspect() (Facts, error) {
+	facts := Facts{Forwarding: map[Family]bool{}, NotForwarding: map[Family][]string{}}
+	for _, f := range []Family{IPv4, IPv6} {
+		if !f.available() {
+			continue
+		}
+		facts.Families = append(facts.Families, f)
+		value, err := f.forwardingSwitch().read()
+		if err != nil {
+			return Facts{}, err
+		}
+		facts.Forwarding[f] = value != "0"
+		if !facts.Forwarding[f] {
+			continue
+		}
+		off, err := linksWith(f, "forwarding", func(_, own string) bool { return own == "0" })
+		if err != nil {
+			return Facts{}, err
+		}
+		facts.NotForwarding[f] = off
+	}
+	var err error
+	if IPv6.available() && !facts.Forwarding[IPv6] {
+		if facts.RouterAdvertised, err = routerAdvertised(); err != nil {
+			return Facts{}, err
+		}
+	}
+	if facts.StrictReversePath, err = strictReversePath(); err != nil {
+		return Facts{}, err
+	}
+	facts.ForwardDrops, err = forwardDrops()
+	return facts, err
+}
+
+// strictReversePath lists the interfaces with rp_filter 1, which is the higher
+// of an interface's own value and that of "all" (ip-sysctl.rst).
+func strictReversePath() ([]string, error) {
+	return linksWith(IPv4, "rp_filter", func(all, own string) bool { return max(all, own) == "1" })
+}
+
+// linksWith lists the links other than loopback whose setting, beside that of
+// "all", is as asked for.
+func linksWith(f Family, name string, wanted func(all, own string) bool) ([]string, error) {
+	all, err := f.conf("all", name).read()
+	if err != nil {
+		return nil, err
+	}
+	settings, err := interfaceSysctls(f, name)
+	if err != nil {
+		return nil, err
+	}
+	var links []string
+	for _, s := range settings {
+		switch link := s.interfaceOf(); link {
+		case "all", "default", "lo":
+		default:
+			own, err := s.read()
+			if err != nil {
+				return nil, err
+			}
+			if wanted(all, own) {
+				links = append(links, link)
+			}
+		}
+	}
+	return links, nil
+}
+
+func forwardDrops() ([]ForwardDrop, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, failed(err, "reach nftables")
+	}
+	chains, err := conn.ListChains()
+	if err != nil {
+		return nil, failed(err, "list the nftables chains")
+	}
+	var drops []ForwardDrop
+	for _, c := range chains {
+		family, ok := map[nftables.TableFamily]string{
+			nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6", nftables.TableFamilyINet: "inet",
+		}[c.Table.Family]
+		if ok && c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward &&
+			c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
+			drops = append(drops, ForwardDrop{Family: family, Table: c.Table.Name, Chain: c.Name})
+		}
+	}
+	return drops, nil
+}

@@ -1,0 +1,102 @@
+package hostnet
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// journal is the file in which changes are written down before they are made:
+// one JSON object a line, synced. The process that holds its lock owns it; the
+// kernel frees the lock of a process that died.
+type journal struct {
+	path string
+	file *os.File
+}
+
+// openJournal locks the file at path, creating it where it is missing.
+func openJournal(path string) (*journal, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, &JournalError{Path: path, Err: err}
+	}
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, &JournalError{Path: path, Err: err}
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			f.Close()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				return nil, &BusyError{Path: path}
+			}
+			return nil, &JournalError{Path: path, Err: err}
+		}
+		if sameFile(f, path) {
+			return &journal{path: path, file: f}, nil
+		}
+		f.Close() // its owner removed it between our opening and locking it
+	}
+}
+
+func sameFile(f *os.File, path string) bool {
+	ours, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(ours, there)
+}
+
+// entries reads what is written down. A last line without its end was being
+// written when the process died, so its change was never made.
+func (j *journal) entries() ([]entry, error) {
+	if _, err := j.file.Seek(0, io.SeekStart); err != nil {
+		return nil, &JournalError{Path: j.path, Err: err}
+	}
+	text, err := io.ReadAll(j.file)
+	if err != nil {
+		return nil, &JournalError{Path: j.path, Err: err}
+	}
+	lines := bytes.Split(text, []byte("\n"))
+	var all []entry
+	for i, line := range lines[:len(lines)-1] {
+		var e entry
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&e); err != nil {
+			return nil, &JournalError{Path: j.path, Line: i + 1, Err: err}
+		}
+		if err := e.check(); err != nil {
+			return nil, &JournalError{Path: j.path, Line: i + 1, Err: err}
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// add writes e down and returns once it is on the disk.
+func (j *journal) add(e entry) error {
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = j.file.Write(append(line, '\n'))
+	}
+	if err == nil {
+		err = j.file.Sync()
+	}
+	if err != nil {
+		return &JournalError{Path: j.path, Err: err}
+	}
+	return nil
+}
+
+// remove deletes the journal: nothing is left to undo.
+func (j *journal) remove() error {
+	return errors.Join(os.Remove(j.path), j.file.Close())
+}
+
+// keep leaves the journal for the next process.
+func (j *journal) keep() error { return j.file.Close() }

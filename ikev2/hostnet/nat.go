@@ -1,0 +1,143 @@
+package hostnet
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// tableChange is an nftables table of our own, family inet. A table of that
+// name left by a crash is replaced.
+type tableChange struct {
+	Name string `json:"name"`
+
+	// What apply puts into the table; undo needs only the name.
+	device     string
+	masquerade []netip.Prefix
+	clampMSS   bool
+}
+
+func (c *tableChange) String() string { return fmt.Sprintf("nftables table inet %s", c.Name) }
+
+func (c *tableChange) table() *nftables.Table {
+	return &nftables.Table{Name: c.Name, Family: nftables.TableFamilyINet}
+}
+
+// apply replaces the table in one transaction: adding it first makes deleting
+// it succeed whether it was there or not.
+func (c *tableChange) apply() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return failed(err, "reach nftables")
+	}
+	table := c.table()
+	conn.AddTable(table)
+	conn.DelTable(table)
+	conn.AddTable(table)
+	if len(c.masquerade) > 0 {
+		c.addMasquerade(conn, table)
+	}
+	if c.clampMSS {
+		c.addClamp(conn, table)
+	}
+	return failed(conn.Flush(), "create the %v", c)
+}
+
+func (c *tableChange) undo() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return failed(err, "reach nftables")
+	}
+	conn.DelTable(c.table())
+	if err := conn.Flush(); !errors.Is(err, syscall.ENOENT) {
+		return failed(err, "delete the %v", c)
+	}
+	return nil
+}
+
+// addMasquerade hides the clients' addresses behind the machine's own on every
+// interface but the tunnel, where clients reach each other as they are.
+func (c *tableChange) addMasquerade(conn *nftables.Conn, table *nftables.Table) {
+	chain := conn.AddChain(&nftables.Chain{
+		Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
+	})
+	for _, p := range c.masquerade {
+		exprs := append(matchSource(p), matchInterface(expr.MetaKeyOIFNAME, expr.CmpOpNeq, c.device)...)
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, &expr.Masq{})})
+	}
+}
+
+// addClamp lowers the MSS of TCP connections that enter or leave the tunnel to
+// what fits the smaller MTU of both ways; the kernel never raises it.
+func (c *tableChange) addClamp(conn *nftables.Conn, table *nftables.Table) {
+	chain := conn.AddChain(&nftables.Chain{
+		Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityMangle,
+	})
+	for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME} {
+		exprs := append(matchInterface(key, expr.CmpOpEq, c.device), matchSYN()...)
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, setMSS()...)})
+	}
+}
+
+// register is the one register that the rules compute in.
+const register = 1
+
+func matchInterface(key expr.MetaKey, op expr.CmpOp, device string) []expr.Any {
+	name := make([]byte, unix.IFNAMSIZ)
+	copy(name, device)
+	return []expr.Any{
+		&expr.Meta{Key: key, Register: register},
+		&expr.Cmp{Op: op, Register: register, Data: name},
+	}
+}
+
+// matchSource matches packets of p's family whose source lies in p.
+func matchSource(p netip.Prefix) []expr.Any {
+	family, offset := byte(unix.NFPROTO_IPV4), uint32(12) // RFC 791 §3.1
+	if p.Addr().Is6() {
+		family, offset = unix.NFPROTO_IPV6, 8 // RFC 8200 §3
+	}
+	addr := p.Masked().Addr().AsSlice()
+	length := uint32(len(addr))
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{family}},
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
+		&expr.Bitwise{
+			SourceRegister: register, DestRegister: register, Len: length,
+			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()), Xor: make([]byte, length),
+		},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: addr},
+	}
+}
+
+// matchSYN matches TCP packets with SYN and without RST, which carry the MSS.
+func matchSYN() []expr.Any {
+	const flagsOffset, syn, rst = 13, 0x02, 0x04 // RFC 9293 §3.1
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{unix.IPPROTO_TCP}},
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: flagsOffset, Len: 1},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{syn | rst}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{syn}},
+	}
+}
+
+// setMSS writes the route's MSS into the option (RFC 9293 §3.2: kind 2, the
+// value after two octets).
+func setMSS() []expr.Any {
+	const maxSegmentSize = 2
+	return []expr.Any{
+		&expr.Rt{Register: register, Key: expr.RtTCPMSS},
+		&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 2, Size: 2},
+		&expr.Exthdr{SourceRegister: register, Type: maxSegmentSize, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
+	}
+}
