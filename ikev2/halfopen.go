@@ -39,3 +39,6 @@ func (h *halfOpenCount) leave(a netip.Addr) {
 	h.total.Add(-1)
 	h.of(a).Add(-1)
 }
+
+// HalfOpen is the number of logins under way.
+func (r *Responder) HalfOpen() int { return int(r.runners[0].halfOpen.total.Load()) }
