@@ -85,15 +85,24 @@ func (c *Client) dial(ctx context.Context, cfg Config, to target, resolving time
 	if err != nil {
 		return nil, err
 	}
+	if err := s.await(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// await waits for the end of the login.
+func (s *Session) await(ctx context.Context) error {
 	select {
 	case <-s.up:
-		return s, nil
+		return nil
 	case <-s.done:
-		return nil, s.Err()
+		return s.Err()
 	case <-ctx.Done():
+		step := s.step()
 		s.abandon()
 		<-s.done
-		return nil, &InterruptedError{at{s.step()}, ctx.Err()}
+		return &InterruptedError{at{step}, ctx.Err()}
 	}
 }
 
