@@ -13,7 +13,7 @@ import (
 // be seen: in another namespace, or without the right to look.
 func portHolder(port uint16) string {
 	inodes := map[string]bool{}
-	for _, table := range []string{"/proc/net/udp", "/proc/net/udp6"} {
+	for _, table := range []string{"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"} {
 		if b, err := os.ReadFile(table); err == nil {
 			socketInodes(b, port, inodes)
 		}

@@ -33,9 +33,9 @@ func (e *DeviceError) remedy() string {
 	case errors.Is(e.Err, os.ErrPermission):
 		return "CAP_NET_ADMIN or access to " + cloneDevice + " is missing: run as root or grant the capability"
 	case errors.Is(e.Err, unix.EBUSY):
-		return "another process has the device: stop it or choose another name"
+		return "the device exists already: remove it (ip link delete), stop its owner or choose another name"
 	case errors.Is(e.Err, unix.EINVAL):
-		return "the name must be at most 15 octets, and a device of that name must be a multi-queue TUN: choose another name"
+		return "the name must be that of an interface, at most 15 octets: choose another"
 	}
 	return "see `ip link` and the kernel's log"
 }
@@ -52,7 +52,7 @@ func openDevice(name string, mtu, n int) ([]tun.Device, error) {
 	}
 	var queues []tun.Device
 	for len(queues) < min(n, maxQueues) {
-		q, resolved, err := openQueue(name)
+		q, resolved, err := openQueue(name, len(queues) == 0)
 		if err != nil {
 			return nil, &DeviceError{Name: name, Err: errors.Join(err, closeAll(queues))}
 		}
@@ -74,8 +74,14 @@ func closeAll(queues []tun.Device) error {
 
 // openQueue attaches a queue to the device of this name, which the first one
 // makes, and gives the name with the pattern resolved.
-func openQueue(name string) (tun.Device, string, error) {
-	fd, err := attachQueue(name)
+func openQueue(name string, first bool) (tun.Device, string, error) {
+	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE)
+	if first {
+		// Else a queue would be had of another process's device, and with it a
+		// part of its packets.
+		flags |= unix.IFF_TUN_EXCL
+	}
+	fd, err := attachQueue(name, flags)
 	if err != nil {
 		return nil, name, err
 	}
@@ -99,7 +105,7 @@ func setMTU(name string, mtu int) error {
 	return errors.Join(unix.IoctlIfreq(fd, unix.SIOCSIFMTU, ifr), unix.Close(fd))
 }
 
-func attachQueue(name string) (fd int, err error) {
+func attachQueue(name string, flags uint16) (fd int, err error) {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return -1, err
@@ -108,7 +114,7 @@ func attachQueue(name string) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE)
+	ifr.SetUint16(flags)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
 		return -1, errors.Join(err, unix.Close(fd))
 	}
