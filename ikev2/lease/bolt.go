@@ -81,8 +81,9 @@ func (b *Bolt) Claim(ctx context.Context, cs []Claim) error {
 	}
 }
 
-// Release implements Store. It doesn't wait for the disk.
-func (b *Bolt) Release(_ context.Context, keep []Claim, forget []netip.Addr) error {
+// Release implements Store. It doesn't wait for the disk. The file has one
+// user, so all claims are the caller's.
+func (b *Bolt) Release(_ context.Context, _ string, keep []Claim, forget []netip.Addr) error {
 	return b.queue(keep, forget, nil)
 }
 

@@ -179,7 +179,7 @@ func (p *Pools) load() error {
 		}
 		b.remember(&entry{addr: c.Addr, identity: c.Identity}, c.Until)
 	}
-	if err := p.store.Release(context.Background(), nil, forget); err != nil {
+	if err := p.store.Release(context.Background(), "", nil, forget); err != nil {
 		return &StoreError{Op: "forget old claims", Err: err}
 	}
 	return nil
@@ -261,7 +261,7 @@ func (p *Pools) Acquire(ctx context.Context, now time.Time, r Request) (Lease, e
 		}
 		var held *HeldError
 		retry := errors.As(err, &held) && !h.released && try < maxStoreTries
-		p.undo(ctx, now, h, held)
+		p.undo(ctx, now, r.Holder, h, held)
 		if !retry {
 			delete(p.holders, r.Holder)
 			return Lease{}, err
@@ -370,23 +370,22 @@ func (pt part) claim(holder string, now time.Time) Claim {
 }
 
 // undo gives up what h got. An address that the store says is held elsewhere
-// goes to the end of the queue, under that holder's name.
-func (p *Pools) undo(ctx context.Context, now time.Time, h *holding, held *HeldError) {
-	if held != nil {
-		for _, pt := range h.parts {
-			if pt.e != nil && pt.e.addr == held.Addr {
-				pt.e.identity = "session " + held.Holder
-			}
+// goes to the end of the queue, under that holder's name; the store has then
+// written nothing.
+func (p *Pools) undo(ctx context.Context, now time.Time, holder string, h *holding, held *HeldError) {
+	if held == nil {
+		keep, forget := p.drop(now, h)
+		// The claim failed already; if this fails too, a claim stays without
+		// a living holder, which the next start forgives.
+		_ = p.store.Release(context.WithoutCancel(ctx), holder, keep, forget)
+		return
+	}
+	for _, pt := range h.parts {
+		if pt.e != nil && pt.e.addr == held.Addr {
+			pt.e.identity = "session " + held.Holder
 		}
 	}
-	keep, forget := p.drop(now, h)
-	if held != nil {
-		keep = slices.DeleteFunc(keep, func(c Claim) bool { return c.Addr == held.Addr })
-		forget = slices.DeleteFunc(forget, func(a netip.Addr) bool { return a == held.Addr })
-	}
-	// The claim failed already; a store that also fails to release it keeps
-	// a claim without a living holder, which the next start forgives.
-	_ = p.store.Release(context.WithoutCancel(ctx), keep, forget)
+	p.drop(now, h)
 }
 
 // drop turns h's addresses into remembered ones where they may be, and tells
@@ -427,7 +426,7 @@ func (p *Pools) Release(ctx context.Context, now time.Time, holder string) error
 	keep, forget := p.drop(now, h)
 	// Under the lock, so that a claim which follows on the same address can't
 	// overtake this release in the store.
-	if err := p.store.Release(ctx, keep, forget); err != nil {
+	if err := p.store.Release(ctx, holder, keep, forget); err != nil {
 		return &StoreError{Op: "release addresses", Err: err}
 	}
 	return p.prune(ctx, now)
@@ -451,7 +450,7 @@ func (p *Pools) prune(ctx context.Context, now time.Time) error {
 	if len(forget) == 0 {
 		return nil
 	}
-	if err := p.store.Release(ctx, nil, forget); err != nil {
+	if err := p.store.Release(ctx, "", nil, forget); err != nil {
 		return &StoreError{Op: "forget old claims", Err: err}
 	}
 	return nil

@@ -22,9 +22,10 @@ type Store interface {
 	// crash. A *HeldError tells that somebody else holds an address.
 	Claim(ctx context.Context, cs []Claim) error
 	// Release ends the holder's claims: those in keep stay remembered with
-	// their new Until, those in forget go. It doesn't wait for the disk: after
-	// a crash a released claim may come back, but then without its holder.
-	Release(ctx context.Context, keep []Claim, forget []netip.Addr) error
+	// their new Until, those in forget go. Claims that another session holds
+	// are not touched. It doesn't wait for the disk: after a crash a released
+	// claim may come back, but then without its holder.
+	Release(ctx context.Context, holder string, keep []Claim, forget []netip.Addr) error
 	// List gives all claims. Holder is set only where that session may live.
 	List(ctx context.Context) ([]Claim, error)
 	// Close writes what is pending.
@@ -59,14 +60,22 @@ func (m *Memory) Claim(ctx context.Context, cs []Claim) error {
 }
 
 // Release implements Store.
-func (m *Memory) Release(_ context.Context, keep []Claim, forget []netip.Addr) error {
+func (m *Memory) Release(_ context.Context, holder string, keep []Claim, forget []netip.Addr) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	own := func(a netip.Addr) bool {
+		h := m.claims[a].Holder
+		return h == "" || h == holder
+	}
 	for _, c := range keep {
-		m.claims[c.Addr] = c
+		if own(c.Addr) {
+			m.claims[c.Addr] = c
+		}
 	}
 	for _, a := range forget {
-		delete(m.claims, a)
+		if own(a) {
+			delete(m.claims, a)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,474 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	ctx   = context.Background()
+	start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+func ranges(t testing.TB, texts ...string) (rs []Range) {
+	t.Helper()
+	for _, s := range texts {
+		r, err := ParseRange(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+func newPools(t testing.TB, store Store, cfg ...PoolConfig) *Pools {
+	t.Helper()
+	p, err := NewPools(cfg, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// seedPools are those of the documented setup.
+func seedPools(t testing.TB, store Store) *Pools {
+	t.Helper()
+	return newPools(t, store, PoolConfig{Name: "default", Ranges: ranges(t, "192.0.2.0/25", "2001:db8::/96")})
+}
+
+func both(holder, identity string) Request {
+	return Request{Holder: holder, Identity: identity, WantIPv4: true, WantIPv6: true}
+}
+
+func acquire(t testing.TB, p *Pools, now time.Time, r Request) Lease {
+	t.Helper()
+	l, err := p.Acquire(ctx, now, r)
+	if err != nil {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	return l
+}
+
+func release(t testing.TB, p *Pools, now time.Time, holder string) {
+	t.Helper()
+	if err := p.Release(ctx, now, holder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want(t testing.TB, l Lease, v4, v6 string) {
+	t.Helper()
+	if addrText(l.IPv4) != v4 || addrText(l.IPv6) != v6 {
+		t.Errorf("got %q and %q, want %q and %q", addrText(l.IPv4), addrText(l.IPv6), v4, v6)
+	}
+}
+
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func TestTheSeedsPoolGives126Leases(t *testing.T) {
+	p := seedPools(t, NewMemory())
+	for i := 1; i <= 126; i++ {
+		l := acquire(t, p, start, both(fmt.Sprint("s", i), fmt.Sprint("u", i)))
+		want(t, l, fmt.Sprintf("192.0.2.%d", i), netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 15: byte(i)}).String())
+	}
+	var full *ExhaustedError
+	if _, err := p.Acquire(ctx, start, both("s127", "u127")); !errors.As(err, &full) || *full != (ExhaustedError{"default", IPv4, 126}) {
+		t.Errorf("the 127th: %v", err)
+	}
+	if us := p.Usage(); us[0].Held != 126 || us[1].Held != 126 || us[1].Size != 1<<32-2 {
+		t.Errorf("the failed one took something: %+v", us)
+	}
+	l := acquire(t, p, start, Request{Holder: "s128", Identity: "u128", WantIPv6: true})
+	want(t, l, "", "2001:db8::7f")
+}
+
+func TestStickiness(t *testing.T) {
+	p := seedPools(t, NewMemory())
+	want(t, acquire(t, p, start, both("s1", "alice")), "192.0.2.1", "2001:db8::1")
+	want(t, acquire(t, p, start, both("s2", "alice")), "192.0.2.2", "2001:db8::2")
+	want(t, acquire(t, p, start, both("s3", "bob")), "192.0.2.3", "2001:db8::3")
+	release(t, p, start, "s1")
+	release(t, p, start, "s3")
+	want(t, acquire(t, p, start, both("s4", "carl")), "192.0.2.4", "2001:db8::4")
+	want(t, acquire(t, p, start, both("s5", "alice")), "192.0.2.1", "2001:db8::1")
+	want(t, acquire(t, p, start, both("s6", "bob")), "192.0.2.3", "2001:db8::3")
+	release(t, p, start, "s6")
+	release(t, p, start, "s6") // twice is no error
+
+	later := start.Add(DefaultRemember + time.Hour)
+	want(t, acquire(t, p, later, both("s7", "dora")), "192.0.2.3", "2001:db8::3")
+}
+
+func TestTheLongestRememberedGoesFirstWhenFull(t *testing.T) {
+	p := newPools(t, NewMemory(), PoolConfig{Name: "p", Ranges: ranges(t, "192.0.2.1-192.0.2.3")})
+	for i := range 3 {
+		acquire(t, p, start, Request{Holder: fmt.Sprint("s", i), Identity: fmt.Sprint("u", i), WantIPv4: true})
+	}
+	for _, i := range []int{1, 0, 2} {
+		release(t, p, start.Add(time.Duration(i)), fmt.Sprint("s", i))
+	}
+	want(t, acquire(t, p, start, Request{Holder: "n1", Identity: "new", WantIPv4: true}), "192.0.2.2", "")
+	want(t, acquire(t, p, start, Request{Holder: "n2", Identity: "u0", WantIPv4: true}), "192.0.2.1", "")
+	want(t, acquire(t, p, start, Request{Holder: "n3", Identity: "u1", WantIPv4: true}), "192.0.2.3", "")
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	store := NewMemory()
+	p := newPools(t, store, PoolConfig{Name: "p", Ranges: ranges(t, "10.0.0.0/8", "2001:db8::/64"), MaxRemembered: 100})
+	for i := range 5000 {
+		holder := fmt.Sprint("s", i)
+		acquire(t, p, start, both(holder, fmt.Sprint("u", i)))
+		release(t, p, start, holder)
+	}
+	for _, u := range p.Usage() {
+		if u.Remembered != 100 || u.Held != 0 {
+			t.Errorf("%+v", u)
+		}
+	}
+	// What is freed is used again before the cursor moves on.
+	last := acquire(t, p, start, both("last", "last")).IPv4
+	if limit := netip.MustParseAddr("10.0.0.102"); limit.Less(last) {
+		t.Errorf("the cursor ran to %v", last)
+	}
+	if cs, _ := store.List(ctx); len(cs) > 202 {
+		t.Errorf("the store keeps %d claims", len(cs))
+	}
+}
+
+func TestFixedAddresses(t *testing.T) {
+	p := newPools(t, NewMemory(), PoolConfig{Name: "p", Ranges: ranges(t, "192.0.2.0/29", "2001:db8::/125"), Reserved: []netip.Addr{netip.MustParseAddr("192.0.2.1")}})
+	fixed := func(holder, identity string, addrs ...string) Request {
+		r := both(holder, identity)
+		for _, a := range addrs {
+			r.Fixed = append(r.Fixed, netip.MustParseAddr(a))
+		}
+		return r
+	}
+	want(t, acquire(t, p, start, both("s0", "bob")), "192.0.2.2", "2001:db8::1")
+	want(t, acquire(t, p, start, fixed("s1", "alice", "192.0.2.1", "2001:db8:f::5")), "192.0.2.1", "2001:db8:f::5")
+
+	second := acquire(t, p, start, fixed("s2", "alice", "192.0.2.1", "2001:db8:f::5"))
+	want(t, second, "192.0.2.3", "2001:db8::2")
+	if fmt.Sprint(second.Missed) != "[192.0.2.1 2001:db8:f::5]" {
+		t.Errorf("missed %v", second.Missed)
+	}
+	var used *InUseError
+	if _, err := p.Acquire(ctx, start, fixed("s3", "carl", "198.51.100.7", "2001:db8:f::5")); !errors.As(err, &used) || used.Identity != "alice" || used.Holder != "s1" {
+		t.Errorf("somebody else's: %v", err)
+	}
+	want(t, acquire(t, p, start, fixed("s4", "dora", "198.51.100.7")), "198.51.100.7", "2001:db8::3")
+
+	// Reserved and outside addresses are nobody's after release; carl's try
+	// left nothing behind.
+	release(t, p, start, "s1")
+	want(t, acquire(t, p, start, both("s5", "alice")), "192.0.2.4", "2001:db8::4")
+	want(t, acquire(t, p, start, fixed("s6", "carl", "192.0.2.1", "2001:db8:f::5")), "192.0.2.1", "2001:db8:f::5")
+
+	// A fixed address ahead of the cursor is skipped by it, and only wanted
+	// families count.
+	want(t, acquire(t, p, start, fixed("s7", "erna", "192.0.2.5")), "192.0.2.5", "2001:db8::5")
+	want(t, acquire(t, p, start, Request{Holder: "s8", Identity: "fritz", WantIPv4: true, Fixed: []netip.Addr{netip.MustParseAddr("2001:db8::6")}}), "192.0.2.6", "")
+	if u := p.Usage()[0]; u.Size != 5 || u.Held != 6 || !u.Alert {
+		t.Errorf("%+v", u)
+	}
+}
+
+func TestWishes(t *testing.T) {
+	p := seedPools(t, NewMemory())
+	wish := func(holder, identity, a string) Request {
+		r := Request{Holder: holder, Identity: identity, WantIPv4: true, Wish: []netip.Addr{netip.MustParseAddr(a)}}
+		return r
+	}
+	want(t, acquire(t, p, start, wish("s1", "alice", "192.0.2.50")), "192.0.2.50", "")
+	want(t, acquire(t, p, start, wish("s2", "bob", "192.0.2.50")), "192.0.2.1", "")
+	want(t, acquire(t, p, start, wish("s3", "carl", "192.0.2.0")), "192.0.2.2", "")
+	want(t, acquire(t, p, start, wish("s4", "carl", "203.0.113.1")), "192.0.2.3", "")
+	release(t, p, start, "s1")
+	want(t, acquire(t, p, start, wish("s5", "bob", "192.0.2.50")), "192.0.2.4", "")
+	want(t, acquire(t, p, start, wish("s6", "alice", "192.0.2.50")), "192.0.2.50", "")
+}
+
+func TestNamedPools(t *testing.T) {
+	p := newPools(t, NewMemory(),
+		PoolConfig{Name: "staff", Ranges: ranges(t, "192.0.2.0/25")},
+		PoolConfig{Name: "guests", Ranges: ranges(t, "198.51.100.4/30", "198.51.100.9", "2001:db8::/96")})
+	want(t, acquire(t, p, start, both("s1", "a")), "192.0.2.1", "")
+	for i, v4 := range []string{"198.51.100.5", "198.51.100.6", "198.51.100.9"} {
+		r := both(fmt.Sprint("g", i), fmt.Sprint("g", i))
+		r.Pool = "guests"
+		want(t, acquire(t, p, start, r), v4, fmt.Sprint("2001:db8::", i+1))
+	}
+	var unknown *UnknownPoolError
+	if _, err := p.Acquire(ctx, start, Request{Holder: "x", Pool: "nobody", WantIPv4: true}); !errors.As(err, &unknown) || len(unknown.Known) != 2 {
+		t.Errorf("unknown pool: %v", err)
+	}
+	var none *ExhaustedError
+	if _, err := p.Acquire(ctx, start, Request{Holder: "x", WantIPv6: true}); !errors.As(err, &none) || none.Size != 0 || none.Family != IPv6 {
+		t.Errorf("a family the pool hasn't: %v", err)
+	}
+	var twice *DuplicateHolderError
+	if _, err := p.Acquire(ctx, start, both("s1", "a")); !errors.As(err, &twice) {
+		t.Errorf("a second lease: %v", err)
+	}
+}
+
+func TestPoolsThatCannotStand(t *testing.T) {
+	cfg := func(name string, texts ...string) PoolConfig {
+		return PoolConfig{Name: name, Ranges: ranges(t, texts...)}
+	}
+	for what, cfgs := range map[string][]PoolConfig{
+		"none":          {},
+		"empty":         {cfg("a")},
+		"own overlap":   {cfg("a", "192.0.2.0/25", "192.0.2.100-192.0.2.200")},
+		"overlap":       {cfg("a", "192.0.2.0/25"), cfg("b", "192.0.2.0/30")},
+		"equal names":   {cfg("a", "192.0.2.0/25"), cfg("a", "198.51.100.0/25")},
+		"no real range": {{Name: "a", Ranges: []Range{{}}}},
+	} {
+		var bad *ConfigError
+		if _, err := NewPools(cfgs, NewMemory()); !errors.As(err, &bad) || bad.Problem == "" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestUsageAlertsAt80Percent(t *testing.T) {
+	p := newPools(t, NewMemory(), PoolConfig{Name: "p", Ranges: ranges(t, "192.0.2.1-192.0.2.10")})
+	for i := 1; i <= 10; i++ {
+		acquire(t, p, start, Request{Holder: fmt.Sprint(i), WantIPv4: true})
+		if got := p.Usage()[0].Alert; got != (i >= 8) {
+			t.Errorf("%d of 10: alert %v", i, got)
+		}
+	}
+}
+
+// TestSurvivesACrash kills the store without releasing anything.
+func TestSurvivesACrash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases.db")
+	store := openBolt(t, path)
+	p := seedPools(t, store)
+	want(t, acquire(t, p, start, both("s1", "alice")), "192.0.2.1", "2001:db8::1")
+	want(t, acquire(t, p, start, both("s2", "bob")), "192.0.2.2", "2001:db8::2")
+	release(t, p, start, "s2")
+	want(t, acquire(t, p, start, Request{Holder: "s3", Identity: "out", WantIPv4: true, Fixed: []netip.Addr{netip.MustParseAddr("198.51.100.1")}}), "198.51.100.1", "")
+	crash(t, store)
+
+	store = openBolt(t, path)
+	p = seedPools(t, store)
+	if us := p.Usage(); us[0].Held != 0 || us[0].Remembered != 2 {
+		t.Errorf("after the crash: %+v", us)
+	}
+	want(t, acquire(t, p, start, both("s4", "new")), "192.0.2.3", "2001:db8::3")
+	want(t, acquire(t, p, start, both("s5", "bob")), "192.0.2.2", "2001:db8::2")
+	want(t, acquire(t, p, start, both("s6", "alice")), "192.0.2.1", "2001:db8::1")
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// The memory of a dead session ends like any other; a pool that changed
+	// its range forgets what lies outside.
+	store = openBolt(t, path)
+	later := start.Add(DefaultRemember + time.Second)
+	p = seedPools(t, store)
+	acquire(t, p, later, both("s7", "late"))
+	if us := p.Usage(); us[0].Remembered != 0 {
+		t.Errorf("after the time to live: %+v", us)
+	}
+	p = newPools(t, store, PoolConfig{Name: "p", Ranges: ranges(t, "203.0.113.0/24")})
+	if us := p.Usage(); us[0].Remembered != 0 {
+		t.Errorf("after the range changed: %+v", us)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClosingWritesReleases(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases.db")
+	store := openBolt(t, path)
+	p := seedPools(t, store)
+	acquire(t, p, start, both("s1", "alice"))
+	release(t, p, start.Add(time.Hour), "s1")
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store = openBolt(t, path)
+	cs, err := store.List(ctx)
+	if err != nil || len(cs) != 2 || cs[0].Holder != "" || !cs[0].Until.Equal(start.Add(time.Hour+DefaultRemember)) {
+		t.Errorf("%+v, %v", cs, err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Claim(ctx, cs); !errors.Is(err, ErrClosed) {
+		t.Errorf("claim after Close: %v", err)
+	}
+}
+
+func openBolt(t testing.TB, path string) *Bolt {
+	t.Helper()
+	b, err := OpenBolt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// crash drops what the store has not yet written, as a kill does.
+func crash(t interface {
+	Helper()
+	Fatal(...any)
+}, b *Bolt) {
+	t.Helper()
+	b.mu.Lock()
+	b.closed, b.pending = true, nil
+	close(b.wake)
+	b.mu.Unlock()
+	<-b.done
+	if err := b.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASecondProcessIsToldSo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases.db")
+	defer openBolt(t, path).Close()
+	var se *StoreError
+	if _, err := OpenBolt(path); !errors.As(err, &se) {
+		t.Errorf("opened twice: %v", err)
+	}
+	if _, err := OpenBolt(filepath.Join(path, "below", "a", "file")); !errors.As(err, &se) {
+		t.Errorf("no such folder: %v", err)
+	}
+}
+
+// faulty is a store with moods.
+type faulty struct {
+	*Memory
+	claim func(cs []Claim) error
+}
+
+func (f *faulty) Claim(ctx context.Context, cs []Claim) error {
+	if err := f.claim(cs); err != nil {
+		return err
+	}
+	return f.Memory.Claim(ctx, cs)
+}
+
+func TestAStoreThatFailsPromisesNothing(t *testing.T) {
+	store := &faulty{Memory: NewMemory(), claim: func([]Claim) error { return errors.New("disk full") }}
+	p := seedPools(t, store)
+	var se *StoreError
+	if l, err := p.Acquire(ctx, start, both("s1", "alice")); !errors.As(err, &se) || l.IPv4.IsValid() {
+		t.Errorf("%v, %v", l, err)
+	}
+	if us := p.Usage(); us[0].Held != 0 {
+		t.Errorf("%+v", us)
+	}
+	store.claim = func([]Claim) error { return nil }
+	want(t, acquire(t, p, start, both("s1", "alice")), "192.0.2.1", "2001:db8::1")
+}
+
+// TestASharedStore: two gateways over one store never give the same address.
+func TestASharedStore(t *testing.T) {
+	store := NewMemory()
+	a, b := seedPools(t, store), seedPools(t, store)
+	for i := range 5 {
+		want(t, acquire(t, a, start, both(fmt.Sprint("a", i), fmt.Sprint("a", i))), fmt.Sprintf("192.0.2.%d", i+1), fmt.Sprintf("2001:db8::%x", i+1))
+	}
+	want(t, acquire(t, b, start, both("b0", "b0")), "192.0.2.6", "2001:db8::6")
+	for i := 6; i < 30; i++ {
+		acquire(t, a, start, both(fmt.Sprint("a", i), fmt.Sprint("a", i)))
+	}
+	var held *HeldError
+	if _, err := b.Acquire(ctx, start, both("b1", "b1")); !errors.As(err, &held) {
+		t.Errorf("more than %d tries: %v", maxStoreTries, err)
+	}
+	if u := b.Usage()[0]; u.Held != 1 {
+		t.Errorf("the failed one holds something: %+v", u)
+	}
+}
+
+func TestReleaseWhileTheStoreWrites(t *testing.T) {
+	store := &faulty{Memory: NewMemory()}
+	p := seedPools(t, store)
+	store.claim = func([]Claim) error { return p.Release(ctx, start, "s1") }
+	var gone *ReleasedError
+	if _, err := p.Acquire(ctx, start, both("s1", "alice")); !errors.As(err, &gone) {
+		t.Errorf("%v", err)
+	}
+	if u := p.Usage()[0]; u.Held != 0 || u.Remembered != 1 {
+		t.Errorf("%+v", u)
+	}
+	store.claim = func([]Claim) error { return nil }
+	acquire(t, p, start, both("s1", "alice"))
+}
+
+func TestACancelledLoginHoldsNothing(t *testing.T) {
+	store := openBolt(t, filepath.Join(t.TempDir(), "leases.db"))
+	defer store.Close()
+	p := seedPools(t, store)
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	for i := range 20 { // whether the write or the cancel wins
+		holder := fmt.Sprint("s", i)
+		if _, err := p.Acquire(cancelled, start, both(holder, "alice")); err == nil {
+			release(t, p, start, holder)
+		} else if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if u := p.Usage()[0]; u.Held != 0 {
+		t.Errorf("%+v", u)
+	}
+	acquire(t, p, start, both("s", "alice"))
+}
+
+func TestManyAtOnceGetDifferentAddresses(t *testing.T) {
+	store := openBolt(t, filepath.Join(t.TempDir(), "leases.db"))
+	defer store.Close()
+	p := seedPools(t, store)
+	var mu sync.Mutex
+	holders := make(map[netip.Addr]string)
+	var wg sync.WaitGroup
+	for w := range 16 {
+		wg.Go(func() {
+			for i := range 30 {
+				holder := fmt.Sprintf("s%d-%d", w, i)
+				l, err := p.Acquire(ctx, start, both(holder, fmt.Sprint("u", (w*31+i)%7)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				for _, a := range []netip.Addr{l.IPv4, l.IPv6} {
+					if other, taken := holders[a]; taken {
+						t.Errorf("%v for %s is held by %s", a, holder, other)
+					}
+					holders[a] = holder
+				}
+				delete(holders, l.IPv4)
+				delete(holders, l.IPv6)
+				mu.Unlock()
+				if err := p.Release(ctx, start, holder); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if u := p.Usage()[0]; u.Held != 0 || u.Remembered == 0 {
+		t.Errorf("%+v", u)
+	}
+}
