@@ -110,6 +110,14 @@ func TestMalformedPackets(t *testing.T) {
 	}
 }
 
+func TestErrorsNameTheOctet(t *testing.T) {
+	_, err := eap.Parse(hexed(t, "01 00 0006 01"))
+	const want = "eap: malformed packet at octet 2: length field 6, packet of 5 octets"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestNaksNameTheWantedMethods(t *testing.T) {
 	ietf := func(t eap.Type) eap.Method { return eap.Method{Type: uint32(t)} }
 	for _, c := range []struct {

@@ -2,6 +2,8 @@ package message_test
 
 import (
 	"bytes"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"testing"
 
@@ -73,6 +75,11 @@ func FuzzParsePayloads(f *testing.F) {
 			f.Add(byte(p.Type()), message.AppendPayloads(nil, []message.Payload{p}))
 		}
 	}
+	dn, err := asn1.Marshal(pkix.Name{CommonName: "gateway", Country: []string{"DE"}}.ToRDNSequence())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(byte(message.TypeIDi), message.AppendPayloads(nil, []message.Payload{&message.ID{Kind: message.IDDERASN1DN, Data: dn}}))
 	for _, c := range malformed {
 		f.Add(byte(c.first), hexed(f, c.wire))
 	}

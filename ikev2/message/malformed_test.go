@@ -141,7 +141,7 @@ func TestMalformedMessages(t *testing.T) {
 		{"octets but no payload named", with(valid, 16, 0), 0, 28},
 		{"SK is not the last", with(sk, 31, 11), message.TypeSK, 30},
 		{"SK is longer than the message", with(sk, 31, 13), message.TypeSK, 30},
-		{"fragment cut short", with(append([]byte(nil), skf(1, 1)...), 31, 7)[:], message.TypeSKF, 30},
+		{"fragment fields cut short", with(with(skf(1, 1)[:35], 31, 7), 27, 35), message.TypeSKF, 32},
 		{"fragment 0 of 1", skf(0, 1), message.TypeSKF, 32},
 		{"fragment 0 of 0", skf(0, 0), message.TypeSKF, 32},
 		{"fragment 3 of 2", skf(3, 2), message.TypeSKF, 32},
@@ -160,6 +160,8 @@ func TestMalformedMessages(t *testing.T) {
 	var version *message.VersionError
 	if _, err := message.Parse(with(valid, 17, 0x10)); !errors.As(err, &version) || version.Version != 0x10 {
 		t.Errorf("IKEv1: error %v, want a *VersionError", err)
+	} else if want := "ikev2: message of IKE version 1.0, expected 2.x"; err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, err := message.Parse(with(valid, 17, 0x2f)); err != nil {
 		t.Errorf("minor version 15: %v, want it ignored (RFC 7296 §2.5)", err)

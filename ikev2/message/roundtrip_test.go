@@ -82,6 +82,34 @@ func TestWhatParsesIsStable(t *testing.T) {
 	})
 }
 
+// What real clients send although a strict reader might stumble over it.
+func TestOddClientsAreUnderstood(t *testing.T) {
+	proposal := message.Proposal{Number: 3, Protocol: message.ProtocolESP, SPI: []byte{1, 2, 3, 4}, Transforms: []message.Transform{
+		{Type: message.TransformENCR, ID: 20, KeyLength: 256}, {Type: message.TransformESN},
+	}}
+	nonce := &message.Nonce{Data: make([]byte, 16)}
+	for name, ps := range map[string][]message.Payload{
+		"first proposal has number 3":   {&message.SA{Proposals: []message.Proposal{proposal}}, nonce},
+		"equal proposals repeated":      {&message.SA{Proposals: []message.Proposal{proposal, proposal, proposal}}, nonce},
+		"SA after notifications":        {&message.Notify{Kind: message.Cookie, Data: []byte{1}}, nonce, &message.SA{Proposals: []message.Proposal{proposal}}},
+		"CP in a rekey":                 {&message.SA{Proposals: []message.Proposal{proposal}}, nonce, &message.CP{Kind: message.CPRequest, Attributes: []message.CPAttribute{{Type: message.InternalIP4Address}}}},
+		"Microsoft's and 3GPP's CP":     {&message.CP{Kind: message.CPRequest, Attributes: []message.CPAttribute{{Type: message.InternalIP4Server}, {Type: 20}, {Type: 21, Value: make([]byte, 16)}}}},
+		"former IPv6 address as a wish": {&message.CP{Kind: message.CPRequest, Attributes: []message.CPAttribute{{Type: message.InternalIP6Address, Value: make([]byte, 17)}}}},
+		"selector of Fibre Channel":     {&message.TS{Selectors: []message.Selector{{Raw: &message.RawSelector{Kind: 9, Protocol: 1, Body: make([]byte, 12)}}}}},
+		"payload type of later RFCs":    {&message.Unknown{Kind: 54, Body: []byte{1}}, nonce},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := message.ParsePayloads(message.FirstType(ps), message.AppendPayloads(nil, ps))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(ps, got, same); d != "" {
+				t.Errorf("(-sent +parsed):\n%s", d)
+			}
+		})
+	}
+}
+
 func TestNormalisation(t *testing.T) {
 	for _, c := range []struct {
 		name      string

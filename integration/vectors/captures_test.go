@@ -121,6 +121,23 @@ func encodesTo(t *testing.T, m *message.Message, received []byte) bool {
 	return false
 }
 
+// Two captures have a twin: their messages, taken out by another program.
+func TestCaptureReaderAgreesWithAnother(t *testing.T) {
+	for _, name := range []string{"zeek/windows-agilevpn-2015-ipsec_client", "zeek/strongswan-invalid-ke-fragment-ikev2"} {
+		var twin struct {
+			Messages []struct {
+				IKE octets `json:"ike_hex"`
+			}
+		}
+		load(t, name+".json", &twin)
+		messages, _ := ike(t, name+".pcap")
+		same(t, name+": messages", len(messages), len(twin.Messages))
+		for i := range min(len(messages), len(twin.Messages)) {
+			sameOctets(t, name, messages[i], twin.Messages[i].IKE)
+		}
+	}
+}
+
 func TestEveryCaptureIsListed(t *testing.T) {
 	for _, pattern := range []string{"*/*.pcap", "*/*.pcapng", "*/*.gz"} {
 		files, err := filepath.Glob(file(t, pattern))
