@@ -99,7 +99,6 @@ func (authTask) answer(sa *SA, now time.Time, r response, out *Outbox) error {
 	if packet == nil {
 		return &ProtocolError{at{StepCertificate}, errors.New("ikev2: it authenticates itself but does not start EAP; configure EAP for this connection")}
 	}
-	sa.finish(now, out)
 	if err := sa.advance(stateEAP); err != nil {
 		return err
 	}

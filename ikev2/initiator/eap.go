@@ -22,8 +22,12 @@ type method struct {
 	naked  string // the method last refused by us; empty if none
 }
 
-// eapTask waits for the gateway's next EAP packet.
-type eapTask struct{ at Step }
+// eapTask waits for the gateway's next EAP packet. refused is set once the
+// method has failed and only its end is awaited.
+type eapTask struct {
+	at      Step
+	refused error
+}
 
 func (t eapTask) step() Step { return t.at }
 
@@ -38,13 +42,13 @@ func (sa *SA) newMethod() *method {
 func (t eapTask) answer(sa *SA, now time.Time, r response, out *Outbox) error {
 	packet := message.Find[*message.EAP](r.payloads)
 	if packet == nil {
+		if t.refused != nil {
+			return t.refused
+		}
 		if n := refusal(r.payloads); n != nil {
 			return &RefusedError{at{t.at}, n.Kind, n.Data}
 		}
 		return missing(t.at, "EAP")
-	}
-	if t.at != StepIdentity || sa.login.eap.naked == "" {
-		sa.finish(now, out)
 	}
 	return sa.answerEAP(now, packet.Packet, out)
 }
@@ -61,23 +65,27 @@ func (sa *SA) answerEAP(now time.Time, packet []byte, out *Outbox) error {
 		return &ProtocolError{at{last}, err}
 	}
 	answer, err := m.client.Respond(packet)
-	if err != nil && answer == nil {
-		return sa.eapFailure(err)
+	task := eapTask{at: last}
+	if err != nil {
+		if task.refused = sa.eapFailure(err); answer == nil {
+			return task.refused
+		}
+	} else {
+		sa.finish(now, out)
+		if m.client.Done() {
+			return sa.eapSucceeded(now, out)
+		}
+		task.at = sa.eapStep(request, answer)
+		sa.begin(now, task.at)
 	}
-	if m.client.Done() {
-		return sa.eapSucceeded(now, out)
-	}
-	step := sa.eapStep(request, answer)
-	sa.begin(now, step)
-	return sa.request(now, sa.ike, message.ExchangeAuth, []message.Payload{&message.EAP{Packet: answer}}, eapTask{step}, out)
+	return sa.request(now, sa.ike, message.ExchangeAuth, []message.Payload{&message.EAP{Packet: answer}}, task, out)
 }
 
-// eapStep names what our answer to request begins. A refusal's
-// acknowledgement belongs to the challenge, whose outcome it is.
+// eapStep names what our answer to request begins.
 func (sa *SA) eapStep(request eap.Packet, answer []byte) Step {
 	if p, err := eap.Parse(answer); err == nil && p.IsNak() {
 		sa.login.eap.naked = request.Type.String()
-		return StepIdentity
+		return StepMethod
 	}
 	if request.Type == eap.TypeIdentity {
 		sa.result.EAPIdentity = true

@@ -18,6 +18,7 @@ const (
 	StepInit        Step = "IKE_SA_INIT"  // cookies and another group included
 	StepCertificate Step = "certificate"  // first IKE_AUTH: identity, certificate, signature
 	StepIdentity    Step = "EAP identity" // only if the gateway asks for it
+	StepMethod      Step = "EAP method"   // only if the gateway begins with another than MSCHAPv2
 	StepChallenge   Step = "EAP challenge"
 	StepSuccess     Step = "EAP success"
 	StepFinal       Step = "final AUTH" // both AUTH payloads over the MSK, addresses, Child SA

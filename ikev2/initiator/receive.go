@@ -109,6 +109,9 @@ func (sa *SA) tick(now time.Time, out *Outbox) error {
 		case gaveUp && g == sa.old:
 			sa.forgetOld(out)
 		case gaveUp:
+			if t, ok := g.task.(eapTask); ok && t.refused != nil {
+				return t.refused
+			}
 			missing, total := g.inResponses.Missing()
 			return sa.timeout(g.task.step(), now, g.firstSent, g.requests.Sent(), missing, total)
 		case again != nil:

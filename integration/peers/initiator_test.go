@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -383,5 +384,66 @@ func TestInitiatorRootsFromAnotherPoolAreRefused(t *testing.T) {
 	_, err := w.dial(t.Context(), c)
 	if !hasRule(initiator.RuleAuthority)(err) {
 		t.Errorf("error %v, want the rule %q", err, initiator.RuleAuthority)
+	}
+}
+
+func TestLoadOnStrongSwan(t *testing.T) {
+	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
+	c := initiator.LoadConfig{Config: w.config(), N: 100, Workers: 4}
+	c.Config.IKE = proposals(message.ProtocolIKE, "aes128gcm16-prfsha256-x25519")
+	var report initiator.LoadReport
+	var err error
+	w.client.Do(func() { report, err = initiator.Load(t.Context(), c) })
+	if err != nil || report.Logins != 100 || report.Failed != 0 || report.Rate <= 0 || report.Login.P50 > report.Login.P99 || report.Logout.Max == 0 {
+		t.Errorf("%+v, error %v", report, err)
+	}
+	if sas := w.charon.Swanctl("--list-sas"); sas != "" {
+		t.Errorf("after 100 logouts the gateway still has:\n%s", sas)
+	}
+	t.Logf("%.0f logins/s, p50 %.1f ms, p99 %.1f ms", report.Rate, report.Login.P50, report.Login.P99)
+}
+
+func TestLoadHoldsSessions(t *testing.T) {
+	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	established := 0
+	c := initiator.LoadConfig{
+		Config: w.config(), N: 20, Workers: 3, Hold: true,
+		Each: func(n int, c *initiator.Config) {
+			c.Identity = &message.ID{Kind: message.IDFQDN, Data: fmt.Appendf(nil, "device-%d", n)}
+		},
+		Held: func(initiator.LoadReport) {
+			established = strings.Count(w.charon.Swanctl("--list-sas"), "ESTABLISHED")
+			cancel()
+		},
+	}
+	var report initiator.LoadReport
+	w.client.Do(func() { report, _ = initiator.Load(ctx, c) })
+	if established != 20 || report.Logins != 20 || report.Logout.Max == 0 {
+		t.Errorf("the gateway held %d sessions; report %+v", established, report)
+	}
+}
+
+func TestProbeOfStrongSwan(t *testing.T) {
+	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
+	var r initiator.ProbeReport
+	w.client.Do(func() { r = initiator.Probe(t.Context(), w.config()) })
+	if r.Verdict != initiator.VerdictOK || r.Err != nil || len(r.Steps) != 7 || r.Total <= 0 || r.Logout <= 0 {
+		t.Errorf("%+v", r)
+	}
+	if r.Suite != "aes256-sha256-modp2048" || r.EAP != "MSCHAPv2" || len(r.Addresses) != 2 || len(r.DNS) != 2 || len(r.Routes) != 2 ||
+		r.Cert == nil || r.Cert.Key != "RSA 2048" || r.Cert.ChainSent != 2 || !r.GatewayNAT {
+		t.Errorf("%+v, certificate %+v", r, r.Cert)
+	}
+	c := w.config()
+	c.Password = auth.Secret("wrong battery")
+	w.client.Do(func() { r = initiator.Probe(t.Context(), c) })
+	if r.Verdict != initiator.VerdictCredentials || r.FailedAt != initiator.StepChallenge || r.Suite == "" || r.Cert == nil || len(r.Steps) != 4 || r.Steps[3].Step != initiator.StepIdentity {
+		t.Errorf("with a wrong password %+v", r)
+	}
+	text, err := json.Marshal(r)
+	if err != nil || strings.Contains(string(text), "battery") || !strings.Contains(string(text), `"verdict":"wrong-user-or-password"`) {
+		t.Errorf("JSON %s, error %v", text, err)
 	}
 }
