@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -156,10 +157,24 @@ func configure(t testing.TB, name string, addrs ...string) {
 	for _, a := range addrs {
 		if strings.Contains(a, ":") {
 			run(t, "ip address add %s dev %s nodad", a, name)
+			awaitLocal(t, a)
 		} else {
 			run(t, "ip address add %s dev %s", a, name)
 		}
 	}
+}
+
+// awaitLocal returns once the kernel, which does so in the background, has made
+// an IPv6 address its own.
+func awaitLocal(t testing.TB, prefix string) {
+	t.Helper()
+	addr, _, _ := strings.Cut(prefix, "/")
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if strings.Contains(run(t, "ip -6 route show table local"), "local "+addr+" ") {
+			return
+		}
+	}
+	t.Fatalf("the kernel never took %s up", addr)
 }
 
 // maxSegment is the MSS that a TCP connection may send with.
