@@ -7,7 +7,7 @@ import "bridgehead/ikev2/message"
 // by what they cost the gateway: all have 112 bits of security or more.
 // HMAC-SHA1 is there for Windows and is not affected by collisions of SHA-1.
 const (
-	defaultGroups = "-x25519-ecp256-modp2048-ecp384-modp3072-ecp521-modp4096"
+	defaultGroups = "-x25519-ecp256-modp2048-ecp384-ecp521-modp3072"
 	defaultIKE    = "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha512-prfsha384-prfsha256-prfsha1" + defaultGroups +
 		",aes256-aes128-sha512-sha384-sha256-sha1-prfsha512-prfsha384-prfsha256-prfsha1" + defaultGroups
 	// SHA2-256 comes first where every packet is hashed.

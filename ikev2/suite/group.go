@@ -74,6 +74,10 @@ func (g Group) PublicLen() int {
 // of security (RFC 8247 §2.4).
 func (g Group) weak() bool { return g == MODP1024 || g == MODP1536 }
 
+// dear reports whether the exchange costs the gateway more than to have the
+// client repeat its first message with another group.
+func (g Group) dear() bool { return MODP3072 <= g && g <= MODP8192 }
+
 // String is the group in strongSwan's notation.
 func (g Group) String() string {
 	return name(message.Transform{Type: message.TransformKE, ID: uint16(g)})

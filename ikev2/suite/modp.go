@@ -17,13 +17,12 @@ type modp struct {
 	group    Group
 	prime    string // in hexadecimal
 	exponent int    // octets of the private exponent
-	modulus  func() *modulus
+
+	modulus func() *bigmod.Modulus // made at the first use, as is its table
+	powers  func() *fixedBase
 }
 
-type modulus struct {
-	*bigmod.Modulus
-	generator *bigmod.Nat
-}
+const generator = 2
 
 var modpGroups = func() map[Group]*modp {
 	groups := map[Group]*modp{}
@@ -36,22 +35,23 @@ var modpGroups = func() map[Group]*modp {
 		{group: MODP6144, prime: prime6144, exponent: 384 / 8},
 		{group: MODP8192, prime: prime8192, exponent: 416 / 8},
 	} {
-		m.modulus = sync.OnceValue(m.newModulus)
+		m.modulus = sync.OnceValue(func() *bigmod.Modulus { return newModulus(m.prime) })
+		m.powers = sync.OnceValue(func() *fixedBase { return newFixedBase(generator, m.modulus(), m.exponent) })
 		groups[m.group] = &m
 	}
 	return groups
 }()
 
-func (m modp) newModulus() *modulus {
-	p, err := hex.DecodeString(m.prime)
+func newModulus(prime string) *bigmod.Modulus {
+	p, err := hex.DecodeString(prime)
 	if err != nil {
 		panic("suite: prime constant: " + err.Error())
 	}
-	mod, err := bigmod.NewModulus(p)
+	modulus, err := bigmod.NewModulus(p)
 	if err != nil {
 		panic("suite: prime constant: " + err.Error())
 	}
-	return &modulus{mod, bigmod.NewNat().SetUint(2).ExpandFor(mod)}
+	return modulus
 }
 
 func (m *modp) publicLen() int { return len(m.prime) / 2 }
@@ -62,9 +62,7 @@ func (m *modp) generate(rand io.Reader) (KeyPair, error) {
 		return nil, err
 	}
 	x[0] |= 0x80 // a full-length exponent, never 0 or 1
-	mod := m.modulus()
-	y := bigmod.NewNat().Exp(mod.generator, x, mod.Modulus)
-	return &modpKey{m, x, y.Bytes(mod.Modulus)}, nil
+	return &modpKey{m, x, m.powers().pow(x).Bytes(m.modulus())}, nil
 }
 
 type modpKey struct {
@@ -80,13 +78,13 @@ func (k *modpKey) Shared(peer []byte) (Secret, error) {
 	if err := checkLen(k.modp.group, peer, k.modp.publicLen()); err != nil {
 		return nil, err
 	}
-	mod := k.modp.modulus()
-	y, err := bigmod.NewNat().SetBytes(peer, mod.Modulus)
+	modulus := k.modp.modulus()
+	y, err := bigmod.NewNat().SetBytes(peer, modulus)
 	if err != nil {
 		return nil, &PublicValueError{k.modp.group, "not below the prime"}
 	}
-	if y.IsZero()|y.IsOne()|y.IsMinusOne(mod.Modulus) != 0 {
+	if y.IsZero()|y.IsOne()|y.IsMinusOne(modulus) != 0 {
 		return nil, &PublicValueError{k.modp.group, "0, 1 or the prime less 1"}
 	}
-	return bigmod.NewNat().Exp(y, k.exponent, mod.Modulus).Bytes(mod.Modulus), nil
+	return bigmod.NewNat().Exp(y, k.exponent, modulus).Bytes(modulus), nil
 }

@@ -39,13 +39,11 @@ func ofType(ts []message.Transform, kind message.TransformType) []message.Transf
 func (ps Proposals) WithoutKE() Proposals {
 	without := make(Proposals, len(ps))
 	for i, p := range ps {
-		without[i] = Proposal{p.Protocol, withoutKE(p.Transforms)}
+		without[i] = Proposal{p.Protocol, slices.DeleteFunc(slices.Clone(p.Transforms), func(t message.Transform) bool {
+			return t.Type == message.TransformKE
+		})}
 	}
 	return without
-}
-
-func withoutKE(ts []message.Transform) []message.Transform {
-	return slices.DeleteFunc(slices.Clone(ts), func(t message.Transform) bool { return t.Type == message.TransformKE })
 }
 
 // Offer is ps as the proposals of an SA payload, numbered from 1, each with

@@ -200,10 +200,9 @@ func (s Scheme) fits(pub crypto.PublicKey) bool {
 	case *rsa.PublicKey:
 		return s.kind == rsaPKCS1 || s.kind == rsaPSS
 	case *ecdsa.PublicKey:
-		if s.kind == ecdsaRaw {
-			return slices.ContainsFunc(ecdsaCurves, func(c ecdsaCurve) bool { return c.method == s.method && c.curve == key.Curve })
-		}
-		return s.kind == ecdsaDER
+		return slices.ContainsFunc(ecdsaCurves, func(c ecdsaCurve) bool {
+			return c.curve == key.Curve && (s.kind == ecdsaDER || s.kind == ecdsaRaw && s.method == c.method)
+		})
 	case ed25519.PublicKey:
 		return s.kind == eddsa
 	}

@@ -22,11 +22,13 @@ func Select(configured Proposals, offered []message.Proposal, o Order) (Choice, 
 
 // SelectFirstChild selects for the Child SA of an IKE_AUTH exchange, which
 // never has a key exchange of its own (RFC 7296 §1.2): groups on either side
-// are passed over.
+// are passed over. NONE, where offered, is answered.
 func SelectFirstChild(configured Proposals, offered []message.Proposal, o Order) (Choice, error) {
 	stripped := slices.Clone(offered)
 	for i := range stripped {
-		stripped[i].Transforms = withoutKE(stripped[i].Transforms)
+		stripped[i].Transforms = slices.DeleteFunc(slices.Clone(offered[i].Transforms), func(t message.Transform) bool {
+			return t.Type == message.TransformKE && t.ID != uint16(GroupNone)
+		})
 	}
 	return SelectFor(configured.WithoutKE(), stripped, o, GroupNone)
 }
@@ -40,10 +42,11 @@ func SelectFirstChild(configured Proposals, offered []message.Proposal, o Order)
 // position of encryption, then group, integrity, PRF and sequence numbers.
 // In ClientOrder all that follows the offer's order.
 //
-// Either way the group sent, if it is common and no weaker than modp2048,
-// goes before other groups: choosing another costs the client a round trip
-// (INVALID_KE_PAYLOAD) and the gateway a second IKE_SA_INIT. The caller
-// compares the chosen group with the one sent.
+// Either way the group sent goes before other common ones, since choosing
+// another costs the client a round trip (INVALID_KE_PAYLOAD) and the gateway
+// a second IKE_SA_INIT; except groups weaker than modp2048, and modp3072 and
+// larger, which cost more than that. The caller compares the chosen group
+// with the one sent.
 //
 // A configured ESP proposal that names no group leaves the key exchange to
 // the peer: it accepts the groups of DefaultIKE, and none.
@@ -188,7 +191,7 @@ func (r *rules) rank(t message.Transform, position int, o Order) (int, bool) {
 	if !ok || len(t.Attributes) > 0 {
 		return 0, false
 	}
-	if t.Type == message.TransformKE && Group(t.ID) == r.sent && !r.sent.weak() {
+	if t.Type == message.TransformKE && Group(t.ID) == r.sent && !r.sent.weak() && !r.sent.dear() {
 		return sentFirst, true
 	}
 	if o == ClientOrder {
