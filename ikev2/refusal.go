@@ -179,14 +179,14 @@ var catalogue = map[Cause]explanation{
 		"Let the client rekey its Child SAs, or use extended sequence numbers (esn)."},
 }
 
-// Explain gives the sentence and the advice for a cause; a cause of an
-// authentication backend gets those of a refusal by it.
+// Explain gives the sentence and the advice for a cause, for one of an
+// authentication backend those of package auth.
 func Explain(c Cause) (text, advice string) {
-	e, ok := catalogue[c]
-	if !ok {
-		e = catalogue[CauseAuthRejected]
+	if e, ok := catalogue[c]; ok {
+		return e.text, e.advice
 	}
-	return e.text, e.advice
+	r := auth.Reason{Cause: c}
+	return r.Text(), r.Advice()
 }
 
 // PeerFault is a fault of the client: it is answered with a notification and

@@ -1,0 +1,522 @@
+package ikev2
+
+import (
+	"container/heap"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/auth/mschapv2"
+	"bridgehead/ikev2/esp"
+	"bridgehead/ikev2/initiator"
+	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/transport"
+)
+
+// A world is one gateway, its clients and the wire between them, with one
+// clock and one seed. Nothing in it runs at the same time as anything else.
+type world struct {
+	testing.TB
+	seed    uint64
+	now     time.Time
+	rand    *rand.Rand
+	octets  io.Reader
+	queue   happenings
+	serial  int
+	gateway *shard
+	works   works
+	plane   *fakePlane
+	events  []SessionEvent
+	clients []*device
+	wire    wire
+}
+
+// wire is what the network does to datagrams.
+type wire struct {
+	loss, duplicate float64       // probabilities, each way
+	delay, jitter   time.Duration // jitter reorders
+	// tap may drop (nil) or alter what passes; toGateway tells the direction.
+	tap func(toGateway bool, data []byte) []byte
+}
+
+type happening struct {
+	at     time.Time
+	serial int
+	do     func()
+}
+
+type happenings []happening
+
+func (h happenings) Len() int { return len(h) }
+func (h happenings) Less(i, j int) bool {
+	return h[i].at.Before(h[j].at) || h[i].at.Equal(h[j].at) && h[i].serial < h[j].serial
+}
+func (h happenings) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *happenings) Push(x any)   { *h = append(*h, x.(happening)) }
+func (h *happenings) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+var epoch = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+var (
+	gatewayV4 = netip.MustParseAddr("203.0.113.1")
+	gatewayV6 = netip.MustParseAddr("2001:db8:ffff::1")
+)
+
+// newWorld makes a world with a gateway of the defaults, as changed.
+func newWorld(t testing.TB, seed uint64, change func(*Config)) *world {
+	t.Helper()
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	w := &world{
+		TB: t, seed: seed, now: epoch, rand: rand.New(rand.NewPCG(seed, 1)), octets: rand.NewChaCha8(key),
+		plane: newFakePlane(), wire: wire{delay: 10 * time.Millisecond},
+	}
+	cfg := w.config()
+	if change != nil {
+		change(&cfg)
+	}
+	settings, err := newSettings(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.gateway = newShard(settings, 0, newHalfOpenCount())
+	w.works = works{
+		backend: cfg.Backend, leases: cfg.Leases, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now, sessions: newSessionLimits(),
+		supersede: func(ctx context.Context, id clientID, except string) {
+			for _, j := range w.gateway.supersede(w.now, id, except) {
+				j.Run(ctx, &w.works)
+				w.gateway.finish(w.now, j)
+			}
+		},
+	}
+	return w
+}
+
+func (w *world) config() Config {
+	ranges := make([]lease.Range, 0, 2)
+	for _, p := range []string{"192.0.2.0/24", "2001:db8::/96"} {
+		r, err := lease.ParseRange(p)
+		if err != nil {
+			w.Fatal(err)
+		}
+		ranges = append(ranges, r)
+	}
+	pools, err := lease.NewPools([]lease.PoolConfig{{Name: "main", Ranges: ranges}}, lease.NewMemory())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return Config{
+		Certificates:   []Certificate{rsaIdentity()},
+		Backend:        mschapv2.NewBackend(mschapv2.NewHashVerifier(users), mschapv2.Options{Rand: w.octets}),
+		Leases:         pools,
+		Plane:          w.plane,
+		DNS:            []netip.Addr{netip.MustParseAddr("192.0.2.200"), netip.MustParseAddr("2001:db8::53")},
+		ForceEncapIPv4: true,
+		Shards:         1,
+		Logger:         slog.New(slog.DiscardHandler),
+		Rand:           w.octets,
+		Now:            func() time.Time { return w.now },
+		Send:           func([]transport.Datagram) {},
+	}
+}
+
+// at makes something happen after a while.
+func (w *world) after(d time.Duration, do func()) {
+	w.serial++
+	heap.Push(&w.queue, happening{w.now.Add(d), w.serial, do})
+}
+
+// step lets the next thing happen; false: nothing ever will before the limit.
+func (w *world) step(limit time.Time) bool {
+	next, do := limit, func() {}
+	found := false
+	consider := func(at time.Time, f func()) {
+		if !at.IsZero() && at.Before(next) {
+			next, do, found = at, f, true
+		}
+	}
+	if len(w.queue) > 0 {
+		consider(w.queue[0].at, func() { heap.Pop(&w.queue).(happening).do() })
+	}
+	consider(w.gateway.deadline(), func() { w.gateway.due(w.now); w.flush() })
+	for _, c := range w.clients {
+		consider(c.out.Deadline, func() { c.handle(initiator.Tick{}) })
+	}
+	if next.After(w.now) {
+		w.now = next
+	}
+	do()
+	return found
+}
+
+// run lets things happen for a while, or until enough is true.
+func (w *world) run(d time.Duration, enough func() bool) bool {
+	limit := w.now.Add(d)
+	for enough == nil || !enough() {
+		if !w.step(limit) {
+			return enough == nil
+		}
+	}
+	return true
+}
+
+// flush carries out what the gateway wants done. Jobs take a moment.
+func (w *world) flush() {
+	o := &w.gateway.out
+	for _, d := range o.Datagrams {
+		w.carry(false, d)
+	}
+	for _, j := range o.Jobs {
+		w.after(time.Millisecond, func() {
+			j.Run(context.Background(), &w.works)
+			w.gateway.finish(w.now, j)
+			w.flush()
+		})
+	}
+	w.events = append(w.events, o.Events...)
+	o.Reset()
+}
+
+// carry puts a datagram on the wire.
+func (w *world) carry(toGateway bool, d transport.Datagram) {
+	data := slices.Clone(d.Data)
+	if w.wire.tap != nil {
+		if data = w.wire.tap(toGateway, data); data == nil {
+			return
+		}
+	}
+	copies := 1
+	if w.rand.Float64() < w.wire.loss {
+		copies = 0
+	} else if w.rand.Float64() < w.wire.duplicate {
+		copies = 2
+	}
+	for range copies {
+		delay := w.wire.delay
+		if w.wire.jitter > 0 {
+			delay += time.Duration(w.rand.Int64N(int64(w.wire.jitter)))
+		}
+		arrived := transport.Datagram{Data: slices.Clone(data), Local: d.Remote, Remote: d.Local}
+		w.after(delay, func() { w.deliver(toGateway, arrived) })
+	}
+}
+
+func (w *world) deliver(toGateway bool, d transport.Datagram) {
+	if toGateway {
+		w.gateway.receive(w.now, d)
+		w.flush()
+		return
+	}
+	for _, c := range w.clients {
+		if c.addr == d.Local.Addr() {
+			c.handle(initiator.Datagram{Data: d.Data})
+		}
+	}
+}
+
+// refusals gives what the gateway reported.
+func (w *world) refusals() []*Refusal {
+	var rs []*Refusal
+	for _, ev := range w.events {
+		if ev.Refusal != nil {
+			rs = append(rs, ev.Refusal)
+		}
+	}
+	return rs
+}
+
+// count gives how often a kind of event was reported.
+func (w *world) count(k EventKind) int {
+	n := 0
+	for _, ev := range w.events {
+		if ev.Kind == k {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *world) counter(c Counter) uint64 { return w.gateway.reg.counters[c].Load() }
+
+// device is one of our initiators at an address of its own.
+type device struct {
+	w      *world
+	sa     *initiator.SA
+	addr   netip.Addr
+	out    initiator.Outbox
+	up     bool
+	closed bool
+	err    error // of Closed
+	done   []error
+}
+
+// newDevice puts a client into the world. It does not begin yet.
+func (w *world) newDevice(change func(*initiator.Config)) *device {
+	w.Helper()
+	cfg := initiator.Config{
+		Server: "vpn.example.org", ServerName: "vpn.example.org", Roots: roots(),
+		User: "alice", Password: auth.Secret("wonderland"),
+		Rand: w.octets, Now: func() time.Time { return w.now },
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	sa, err := initiator.NewSA(cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	c := &device{w: w, sa: sa, addr: netip.AddrFrom4([4]byte{198, 51, 100, byte(len(w.clients) + 1)})}
+	w.clients = append(w.clients, c)
+	return c
+}
+
+// start begins the login over the family of the client's address.
+func (c *device) start() *device {
+	gateway := gatewayV4
+	if c.addr.Is6() {
+		gateway = gatewayV6
+	}
+	c.handle(initiator.Start{Endpoints: initiator.Endpoints{
+		LocalIKE: netip.AddrPortFrom(c.addr, 500), RemoteIKE: netip.AddrPortFrom(gateway, 500),
+		LocalNATT: netip.AddrPortFrom(c.addr, 4500), RemoteNATT: netip.AddrPortFrom(gateway, 4500),
+	}})
+	return c
+}
+
+func (c *device) handle(ev initiator.Event) {
+	c.sa.Handle(c.w.now, ev, &c.out)
+	for _, d := range c.out.Send {
+		c.w.carry(true, d)
+	}
+	for _, n := range c.out.Notices {
+		switch n := n.(type) {
+		case initiator.Established:
+			c.up = true
+		case initiator.Closed:
+			c.closed, c.err = true, n.Err
+		case initiator.Done:
+			c.done = append(c.done, n.Err)
+		}
+	}
+	deadline := c.out.Deadline
+	c.out.Reset()
+	c.out.Deadline = deadline
+}
+
+// ended tells whether the login is over, one way or the other.
+func (c *device) ended() bool { return c.up || c.closed }
+
+// login runs until the login is over.
+func (c *device) login() {
+	c.w.Helper()
+	if !c.start().w.run(5*time.Minute, c.ended) {
+		c.w.Fatalf("seed %d: the login neither succeeded nor failed in 5 minutes", c.w.seed)
+	}
+}
+
+// mustLogin logs in and fails the test if that does.
+func (c *device) mustLogin() *device {
+	c.w.Helper()
+	if c.login(); !c.up {
+		c.w.Fatalf("seed %d: login failed: %v; gateway: %s", c.w.seed, c.err, describeRefusals(c.w.refusals()))
+	}
+	return c
+}
+
+// command runs a command of the client to its end.
+func (c *device) command(cmd initiator.Command) error {
+	c.w.Helper()
+	before := len(c.done)
+	c.handle(cmd)
+	if !c.w.run(5*time.Minute, func() bool { return len(c.done) > before }) {
+		c.w.Fatalf("seed %d: %T did not end in 5 minutes", c.w.seed, cmd)
+	}
+	return c.done[before]
+}
+
+func describeRefusals(rs []*Refusal) string {
+	s := ""
+	for _, r := range rs {
+		s += fmt.Sprintf("%s %v; ", r.Cause, r.Evidence)
+	}
+	return s
+}
+
+// fakePlane remembers what it was told.
+type fakePlane struct {
+	mu       sync.Mutex
+	children map[esp.ChildID]esp.Child
+	usage    map[esp.ChildID]esp.Usage
+	moves    int
+	fail     error
+}
+
+func newFakePlane() *fakePlane {
+	return &fakePlane{children: make(map[esp.ChildID]esp.Child), usage: make(map[esp.ChildID]esp.Usage)}
+}
+
+func (p *fakePlane) Install(_ context.Context, c esp.Child) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, twice := p.children[c.ID]; twice {
+		return errors.New("a Child SA of this id is there")
+	}
+	if p.fail == nil {
+		p.children[c.ID] = c
+	}
+	return p.fail
+}
+
+func (p *fakePlane) Rekey(ctx context.Context, old esp.ChildID, c esp.Child) error {
+	p.mu.Lock()
+	_, there := p.children[old]
+	p.mu.Unlock()
+	if !there {
+		return errors.New("no Child SA of this id to rekey")
+	}
+	return p.Install(ctx, c)
+}
+
+func (p *fakePlane) Move(_ context.Context, id esp.ChildID, path esp.Path) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, there := p.children[id]
+	if !there {
+		return errors.New("no Child SA of this id to move")
+	}
+	c.Path = path
+	p.children[id] = c
+	p.moves++
+	return nil
+}
+
+func (p *fakePlane) Remove(_ context.Context, id esp.ChildID) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, there := p.children[id]; !there {
+		return errors.New("no Child SA of this id to remove")
+	}
+	delete(p.children, id)
+	return nil
+}
+
+func (p *fakePlane) Usage(_ context.Context, ids []esp.ChildID) ([]esp.Usage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []esp.Usage
+	for id := range p.children {
+		if ids == nil || slices.Contains(ids, id) {
+			u := p.usage[id]
+			u.ID = id
+			if u.OutboundRemaining == 0 {
+				u.OutboundRemaining = 1 << 32
+			}
+			all = append(all, u)
+		}
+	}
+	return all, nil
+}
+
+// only gives the one Child SA there is.
+func (p *fakePlane) only(t testing.TB) esp.Child {
+	t.Helper()
+	if len(p.children) != 1 {
+		t.Fatalf("%d Child SAs are installed, expected one", len(p.children))
+	}
+	for _, c := range p.children {
+		return c
+	}
+	panic("unreachable")
+}
+
+// userFile is a HashStore of the test's users.
+type userFile map[string]auth.Account
+
+func (f userFile) Lookup(_ context.Context, name string) (auth.Account, bool, error) {
+	a, ok := f[name]
+	return a, ok, nil
+}
+
+var users = userFile{
+	"alice": {Hash: auth.HashPassword([]byte("wonderland")), Grant: auth.Grant{Name: "alice"}},
+	"bob": {Hash: auth.HashPassword([]byte("builder")), Grant: auth.Grant{
+		Name: "bob", SessionTimeout: time.Hour, IdleTimeout: 10 * time.Minute, MaxSessions: 1,
+		Routes: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+	}},
+}
+
+// authority is the test's own, made once.
+var authority = sync.OnceValue(func() (a struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}) {
+	a.key, _ = ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Root"},
+		NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
+	}
+	raw, err := x509.CreateCertificate(crand.Reader, root, root, a.key.Public(), a.key)
+	if err != nil {
+		panic(err)
+	}
+	a.cert, _ = x509.ParseCertificate(raw)
+	return a
+})
+
+func roots() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(authority().cert)
+	return p
+}
+
+func issue(key crypto.Signer) Certificate {
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "vpn.example.org"},
+		DNSNames: []string{"vpn.example.org"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(1, 0, 0),
+	}
+	raw, err := x509.CreateCertificate(crand.Reader, leaf, authority().cert, key.Public(), authority().key)
+	if err != nil {
+		panic(err)
+	}
+	cert, _ := x509.ParseCertificate(raw)
+	return Certificate{Chain: []*x509.Certificate{cert, authority().cert}, Key: key}
+}
+
+var rsaIdentity = sync.OnceValue(func() Certificate {
+	key, err := rsa.GenerateKey(crand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return issue(key)
+})
+
+var ecdsaIdentity = sync.OnceValue(func() Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return issue(key)
+})
