@@ -26,6 +26,7 @@ var floors = map[string]int{
 	"ikev2/initiator":                    4,
 	"ikev2/xfrm":                         3,
 	"ikev2/tunnel":                       3,
+	"ikev2/esp/planetest":                3,
 	"ikev2/hostnet":                      3,
 	"radius":                             3,
 	"ldap":                               3,
