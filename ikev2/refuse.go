@@ -26,7 +26,7 @@ func (sa *SA) refuse(now time.Time, err error, out *Outbox) {
 	var fault *PeerFault
 	if errors.As(err, &fault) {
 		answer = status(notifyFor(cause), fault.data)
-		if fault.answer != nil {
+		if fault.answer != nil && sa.state != StateAwaitAuth { // else there is no EAP yet
 			answer = &message.EAP{Packet: fault.answer}
 		}
 	}

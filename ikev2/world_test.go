@@ -491,6 +491,13 @@ func roots() *x509.CertPool {
 	return p
 }
 
+// foreignRoots trust an authority that has not issued the gateway's.
+func foreignRoots() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(ecdsaIdentity().Chain[0])
+	return p
+}
+
 func issue(key crypto.Signer) Certificate {
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "vpn.example.org"},
