@@ -72,9 +72,9 @@ func (h *host) ping(t *testing.T, to netip.Addr, n, size int) {
 }
 
 // transfer sends n octets over TCP and wants the same octets there.
-func transfer(t *testing.T, hosts [2]*host, to netip.Addr, n int64) net.Conn {
+func transfer(t *testing.T, hosts [2]*host, to netip.Addr, n int64) (client, server net.Conn) {
 	t.Helper()
-	client, server := connect(t, hosts, to)
+	client, server = connect(t, hosts, to)
 	pattern := bytes.Repeat([]byte("0123456789abcdef\n"), 4096)
 	sent, received := sha256.New(), sha256.New()
 	failed := make(chan error, 1)
@@ -94,7 +94,7 @@ func transfer(t *testing.T, hosts [2]*host, to netip.Addr, n int64) net.Conn {
 	if !bytes.Equal(sent.Sum(nil), received.Sum(nil)) {
 		t.Fatal("other octets arrived than were sent")
 	}
-	return client
+	return client, server
 }
 
 // endless reads pattern for ever, in pieces that are no multiple of a segment.
@@ -136,11 +136,16 @@ func TestPingAndTCP(t *testing.T) {
 	}
 }
 
-// TestMTUAndMSS: with an outer path narrower than the device thinks, TCP is
-// clamped and others are told what fits.
+// TestMTUAndMSS: with an outer path narrower than the device thinks, of which
+// only one end knows, TCP is clamped in both directions and others are told
+// what fits.
 func TestMTUAndMSS(t *testing.T) {
 	const outer = 1300
-	hosts := newWorld(t, func(_ int, c *Config) { c.OuterMTU = outer })
+	hosts := newWorld(t, func(side int, c *Config) {
+		if side == 0 {
+			c.OuterMTU = outer
+		}
+	})
 	children := pair(hosts, "aes128gcm16", 1, false, true)
 	install(t, hosts, children)
 	out, err := esp.NewOutbound(children[0].Out)
@@ -156,9 +161,11 @@ func TestMTUAndMSS(t *testing.T) {
 		{hosts[1].inner4, fits, fits - 40},
 		{hosts[1].inner6, minIPv6MTU, minIPv6MTU - 60},
 	} {
-		conn := transfer(t, hosts, tc.to, 1<<20).(*net.TCPConn)
-		if mss := sendMSS(t, conn); mss > tc.mss || mss < tc.mss-20 {
-			t.Errorf("%s: MSS %d, want %d less options", tc.to, mss, tc.mss)
+		client, server := transfer(t, hosts, tc.to, 1<<20)
+		for i, conn := range []net.Conn{client, server} {
+			if mss := sendMSS(t, conn.(*net.TCPConn)); mss > tc.mss || mss < tc.mss-20 {
+				t.Errorf("%s: host %d sends segments of %d, want %d less options", tc.to, i, mss, tc.mss)
+			}
 		}
 		if mtu := hosts[0].discoverMTU(t, tc.to); mtu != tc.mtu {
 			t.Errorf("%s: path MTU %d, want %d", tc.to, mtu, tc.mtu)
