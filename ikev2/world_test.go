@@ -28,6 +28,7 @@ import (
 	"bridgehead/ikev2/esp"
 	"bridgehead/ikev2/initiator"
 	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/transport"
 )
 
@@ -475,7 +476,7 @@ var authority = sync.OnceValue(func() (a struct {
 	a.key, _ = ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	root := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Root"},
-		NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
+		NotBefore: epoch.AddDate(-20, 0, 0), NotAfter: epoch.AddDate(30, 0, 0), IsCA: true, BasicConstraintsValid: true,
 	}
 	raw, err := x509.CreateCertificate(crand.Reader, root, root, a.key.Public(), a.key)
 	if err != nil {
@@ -502,7 +503,7 @@ func issue(key crypto.Signer) Certificate {
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "vpn.example.org"},
 		DNSNames: []string{"vpn.example.org"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(1, 0, 0),
+		NotBefore: epoch.AddDate(-20, 0, 0), NotAfter: epoch.AddDate(30, 0, 0),
 	}
 	raw, err := x509.CreateCertificate(crand.Reader, leaf, authority().cert, key.Public(), authority().key)
 	if err != nil {
@@ -527,3 +528,7 @@ var ecdsaIdentity = sync.OnceValue(func() Certificate {
 	}
 	return issue(key)
 })
+
+func fqdn(name string) *message.ID {
+	return &message.ID{Kind: message.IDFQDN, Data: []byte(name)}
+}

@@ -1,0 +1,240 @@
+package ikev2
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/auth/mschapv2"
+	"bridgehead/ikev2/initiator"
+	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/transport"
+)
+
+// running is a Responder on loopback sockets and a client for it.
+type running struct {
+	*Responder
+	plane  *fakePlane
+	pools  *lease.Pools
+	client *initiator.Client
+	config initiator.Config
+	end    func() // ends the gateway and waits for it
+	events *eventLog
+}
+
+type eventLog struct {
+	mu  sync.Mutex
+	all []SessionEvent
+}
+
+func (l *eventLog) Event(ev SessionEvent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, ev)
+}
+
+func (l *eventLog) count(k EventKind, c Cause) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, ev := range l.all {
+		if ev.Kind == k && (c == "" || ev.Cause == c) {
+			n++
+		}
+	}
+	return n
+}
+
+// ikeOnly passes IKE on and drops ESP.
+type ikeOnly struct{ to func([]transport.Datagram) }
+
+func (h ikeOnly) HandleIKE(b []transport.Datagram)  { h.to(b) }
+func (ikeOnly) HandleESP(_ []transport.ESPDatagram) {}
+
+func listen(t testing.TB) *transport.Transport {
+	t.Helper()
+	tr, err := transport.Listen(transport.Config{Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Readers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tr.Close() })
+	return tr
+}
+
+// serve runs a goroutine and gives a function that ends it and waits.
+func serve(t testing.TB, f func(context.Context) error) func() {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	var once sync.Once
+	end := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(end)
+	return end
+}
+
+func run(t testing.TB, change func(*Config)) *running {
+	t.Helper()
+	r, err := lease.ParseRange("10.64.0.0/16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pools, err := lease.NewPools([]lease.PoolConfig{{Name: "main", Ranges: []lease.Range{r}}}, lease.NewMemory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, client := listen(t), listen(t)
+	u := &running{plane: newFakePlane(), pools: pools, events: &eventLog{}}
+	cfg := Config{
+		Certificates: []Certificate{rsaIdentity()}, Backend: mschapv2.NewBackend(mschapv2.NewHashVerifier(users), mschapv2.Options{}),
+		Leases: pools, Plane: u.plane, ForceEncapIPv4: true, Shards: 3, Logger: slog.New(slog.DiscardHandler), Rand: rand.Reader,
+		Now: time.Now, Sink: u.events,
+		Send: func(ds []transport.Datagram) {
+			if err := server.SendIKE(ds); err != nil {
+				t.Log(err)
+			}
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	if u.Responder, err = NewResponder(cfg); err != nil {
+		t.Fatal(err)
+	}
+	u.client = initiator.NewClient(client, nil)
+	serve(t, func(ctx context.Context) error { return server.Serve(ctx, ikeOnly{u.HandleIKE}) })
+	serve(t, func(ctx context.Context) error { return client.Serve(ctx, u.client) })
+	u.end = serve(t, u.Run)
+	u.config = initiator.Config{
+		Server: "127.0.0.1", IKEPort: server.IKEPort(), NATTPort: server.NATTPort(), ServerName: "vpn.example.org", Roots: roots(),
+		User: "alice", Password: auth.Secret("wonderland"),
+	}
+	return u
+}
+
+// dial logs n clients in at once, each with an identity of its own.
+func (u *running) dial(t testing.TB, n int) []*initiator.Session {
+	t.Helper()
+	sessions := make([]*initiator.Session, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			cfg := u.config
+			cfg.Identity = fqdn(fmt.Sprintf("device%d.example.org", i))
+			s, err := u.client.Dial(t.Context(), cfg)
+			if err != nil {
+				t.Errorf("login %d: %v", i, err)
+			}
+			sessions[i] = s
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return sessions
+}
+
+func TestResponderRunsManySessionsAndEndsThemAll(t *testing.T) {
+	const n = 40
+	u := run(t, nil)
+	sessions := u.dial(t, n)
+	infos, err := u.Sessions(t.Context())
+	if err != nil || len(infos) != n {
+		t.Fatalf("%d sessions, %v", len(infos), err)
+	}
+	addresses := make(map[netip.Addr]bool)
+	for _, i := range infos {
+		addresses[i.IPv4] = true
+		if i.User != "alice" || !strings.HasPrefix(i.Identity, "device") || len(i.Usage) != 1 || i.IKE == "" || len(i.ESP) != 1 {
+			t.Errorf("session %+v", i)
+		}
+	}
+	if len(addresses) != n {
+		t.Errorf("%d addresses for %d sessions", len(addresses), n)
+	}
+	if err := sessions[0].RekeyIKE(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := sessions[0].RekeyChild(t.Context(), true); err != nil {
+		t.Error(err)
+	}
+	if err := sessions[1].Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got, err := u.Disconnect(t.Context(), Selector{ID: infos[5].ID}); err != nil || got != 1 {
+		t.Errorf("disconnected %d, %v", got, err)
+	}
+	u.end()
+	for _, s := range sessions {
+		select {
+		case <-s.Done():
+		case <-time.After(10 * time.Second):
+			t.Fatal("a client was not told that its session is over")
+		}
+	}
+	if len(u.plane.children) != 0 || u.pools.Usage()[0].Held != 0 {
+		t.Errorf("%d Child SAs and %d addresses are left", len(u.plane.children), u.pools.Usage()[0].Held)
+	}
+	if u.events.count(EventUp, "") != n || u.events.count(EventDown, "") != n || u.events.count(EventDown, CauseShutdown) < n-3 {
+		t.Errorf("%d up, %d down, %d by shutdown", u.events.count(EventUp, ""), u.events.count(EventDown, ""), u.events.count(EventDown, CauseShutdown))
+	}
+	if c := u.Counters(); c["logins-complete"] != n || c["refused-move"] != 0 || c["jobs-failed"] != 0 {
+		t.Errorf("counters %v", c)
+	}
+}
+
+// A client that comes back after a crash says so: its old session goes, and
+// it gets its address again although another shard held it.
+func TestInitialContactReplacesTheSessionOfTheSameClient(t *testing.T) {
+	u := run(t, func(c *Config) { c.Shards = 8 })
+	login := func(contact bool) SessionInfo {
+		cfg := u.config
+		cfg.InitialContact = contact
+		if _, err := u.client.Dial(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		infos, err := u.Sessions(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return infos[len(infos)-1]
+	}
+	first := login(false)
+	for range 5 {
+		if again := login(true); again.IPv4 != first.IPv4 || again.ID == first.ID {
+			t.Errorf("address %s, expected the former %s", again.IPv4, first.IPv4)
+		}
+	}
+	login(false) // without the notification both stay
+	if infos, _ := u.Sessions(t.Context()); len(infos) != 2 {
+		t.Errorf("%d sessions, expected 2", len(infos))
+	}
+	if n := u.events.count(EventDown, CauseReplaced); n != 5 {
+		t.Errorf("%d sessions were replaced, expected 5", n)
+	}
+}
+
+func TestConfigReportsAllThatIsMissing(t *testing.T) {
+	_, err := NewResponder(Config{})
+	for _, word := range []string{"certificate", "backend", "pools", "data plane", "logger", "random", "clock", "send"} {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("error %q does not speak of %s", err, word)
+		}
+	}
+}
