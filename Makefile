@@ -19,8 +19,8 @@ deps: ## the Debian packages that the tests need
 static: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags vectors ./integration/...
-	$(GO) tool staticcheck ./...
+	$(GO) vet -tags 'vectors bench' ./integration/...
+	$(GO) tool staticcheck -tags 'vectors bench' ./...
 
 unit: ## unit tests with the race detector
 	$(GO) test -race -shuffle on $$($(GO) list ./... | grep -v '^bridgehead/integration/peers')
@@ -32,7 +32,7 @@ net: build ## real peers in network namespaces (root)
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -count 1 -timeout 15m ./integration/peers/...
 
 bench: build deps ## side by side with strongSwan, as ratios (root)
-	$(GO) run ./integration/bench -bridgehead bin/bridgehead
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags bench -count 1 -timeout 60m ./integration/compare
 
 test-vectors: ## replays captured exchanges: make test-vectors DIR=folder
 	@test -n "$(DIR)" || { echo "usage: make test-vectors DIR=folder-of-captures"; exit 2; }
