@@ -72,9 +72,9 @@ func (h *host) ping(t *testing.T, to netip.Addr, n, size int) {
 }
 
 // transfer sends n octets over TCP and wants the same octets there.
-func transfer(t *testing.T, hosts [2]*host, to netip.Addr, n int64) (client, server net.Conn) {
+func transfer(t *testing.T, hosts [2]*host, to netip.Addr, n int64) {
 	t.Helper()
-	client, server = connect(t, hosts, to)
+	client, server := connect(t, hosts, to)
 	pattern := bytes.Repeat([]byte("0123456789abcdef\n"), 4096)
 	sent, received := sha256.New(), sha256.New()
 	failed := make(chan error, 1)
@@ -94,7 +94,6 @@ func transfer(t *testing.T, hosts [2]*host, to netip.Addr, n int64) (client, ser
 	if !bytes.Equal(sent.Sum(nil), received.Sum(nil)) {
 		t.Fatal("other octets arrived than were sent")
 	}
-	return client, server
 }
 
 // endless reads pattern for ever, in pieces that are no multiple of a segment.
@@ -161,12 +160,13 @@ func TestMTUAndMSS(t *testing.T) {
 		{hosts[1].inner4, fits, fits - 40},
 		{hosts[1].inner6, minIPv6MTU, minIPv6MTU - 60},
 	} {
-		client, server := transfer(t, hosts, tc.to, 1<<20)
+		client, server := connect(t, hosts, tc.to) // by the handshake alone
 		for i, conn := range []net.Conn{client, server} {
 			if mss := sendMSS(t, conn.(*net.TCPConn)); mss > tc.mss || mss < tc.mss-20 {
 				t.Errorf("%s: host %d sends segments of %d, want %d less options", tc.to, i, mss, tc.mss)
 			}
 		}
+		transfer(t, hosts, tc.to, 1<<20)
 		if mtu := hosts[0].discoverMTU(t, tc.to); mtu != tc.mtu {
 			t.Errorf("%s: path MTU %d, want %d", tc.to, mtu, tc.mtu)
 		}
