@@ -472,3 +472,54 @@ func TestManyAtOnceGetDifferentAddresses(t *testing.T) {
 		t.Errorf("%+v", u)
 	}
 }
+
+func TestAFreedAddressClaimedByNameIsNotGivenTwice(t *testing.T) {
+	p := newPools(t, NewMemory(), PoolConfig{Name: "p", Ranges: ranges(t, "192.0.2.1-192.0.2.3"), Remember: -1})
+	v4 := func(holder string) Request { return Request{Holder: holder, Identity: holder, WantIPv4: true} }
+	for _, h := range []string{"a", "b"} {
+		acquire(t, p, start, v4(h))
+		release(t, p, start, h)
+	}
+	named := v4("named")
+	named.Fixed = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	want(t, acquire(t, p, start, named), "192.0.2.1", "")
+	want(t, acquire(t, p, start, v4("c")), "192.0.2.2", "")
+	want(t, acquire(t, p, start, v4("d")), "192.0.2.3", "")
+	var full *ExhaustedError
+	if l, err := p.Acquire(ctx, start, v4("e")); !errors.As(err, &full) {
+		t.Errorf("%v, %v", l, err)
+	}
+}
+
+func TestAnAddressAheadOfTheCursorIsNotGivenTwice(t *testing.T) {
+	p := newPools(t, NewMemory(), PoolConfig{Name: "p", Ranges: ranges(t, "192.0.2.1-192.0.2.3")})
+	v4 := func(holder string) Request { return Request{Holder: holder, WantIPv4: true} }
+	ahead := v4("ahead")
+	ahead.Wish = []netip.Addr{netip.MustParseAddr("192.0.2.3")}
+	want(t, acquire(t, p, start, ahead), "192.0.2.3", "")
+	release(t, p, start, "ahead")
+	for i := 1; i <= 3; i++ {
+		want(t, acquire(t, p, start, v4(fmt.Sprint(i))), fmt.Sprint("192.0.2.", i), "")
+	}
+	var full *ExhaustedError
+	if l, err := p.Acquire(ctx, start, v4("4")); !errors.As(err, &full) {
+		t.Errorf("%v, %v", l, err)
+	}
+}
+
+// TestAClaimOfUnknownOutcomeIsGivenBack: the store wrote, but its answer was
+// lost.
+func TestAClaimOfUnknownOutcomeIsGivenBack(t *testing.T) {
+	store := &faulty{Memory: NewMemory()}
+	store.claim = func(cs []Claim) error {
+		return errors.Join(store.Memory.Claim(ctx, cs), errors.New("connection lost"))
+	}
+	p := seedPools(t, store)
+	if _, err := p.Acquire(ctx, start, both("s1", "alice")); err == nil {
+		t.Fatal("no error")
+	}
+	cs, err := store.List(ctx)
+	if err != nil || len(cs) != 2 || cs[0].Holder != "" || cs[1].Holder != "" {
+		t.Errorf("%+v, %v", cs, err)
+	}
+}
