@@ -92,8 +92,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// Close removes the socket of a Server that never served.
-func (s *Server) Close() error { return s.listener.Close() }
+// Close removes the socket; Serve has done so at its end.
+func (s *Server) Close() error {
+	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()

@@ -111,13 +111,15 @@ type Refusal struct {
 	Time     time.Time  `json:"time"`
 	Silent   bool       `json:"silent"` // the client left without a word
 	Session  string     `json:"session,omitempty"`
-	Peer     string     `json:"peer"`
-	User     string     `json:"user,omitempty"`
+	Peer     string     `json:"peer"`               // where the client's packets came from
+	Local    string     `json:"local,omitempty"`    // where they came to
+	User     string     `json:"user,omitempty"`     // as claimed
+	Identity string     `json:"identity,omitempty"` // IDi, as claimed
 	Client   string     `json:"client,omitempty"`
 	Cause    string     `json:"cause"` // stable name
 	Text     string     `json:"text"`
 	Evidence []Evidence `json:"evidence,omitempty"`
-	Advice   []string   `json:"advice,omitempty"` // most likely first
+	Advice   string     `json:"advice,omitempty"` // what to do
 }
 
 // Evidence is one fact behind a refusal.

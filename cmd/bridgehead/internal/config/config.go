@@ -53,9 +53,9 @@ type IKE struct {
 	Order              suite.Order     // default "gateway"
 	FragmentSize       int             // octets of an IP packet; default 1280; RFC 7383
 	DPD                time.Duration   // silence before a client is asked for life; default 40m, "0" never asks
-	HalfOpenPerAddress int             // default 32
-	HalfOpenTotal      int             // default 4096
-	CookieThreshold    int             // half-open SAs above which cookies are asked for; default 256; RFC 7296 §2.6
+	HalfOpenPerAddress int             // logins under way from one address; default 256
+	HalfOpenTotal      int             // logins under way in all; default 10000
+	CookieThreshold    int             // logins under way from which on cookies are asked for; default 128; RFC 7296 §2.6
 }
 
 // ESP is [esp].
@@ -66,8 +66,11 @@ type ESP struct {
 // DataPlane is [dataplane]: how user traffic is moved.
 type DataPlane struct {
 	Kind   string // "auto" or "userspace"; default "auto"
-	Device string // name of the TUN device; default "bridgehead0"
+	Device string // name of the TUN device, %d becoming a free number; default "bridgehead%d"
 	MTU    int    // of the TUN device, octets; default 1400
+	// Forward makes the host a router while the gateway runs, where it is none
+	// yet; default true.
+	Forward bool
 }
 
 // Names of the data planes.
@@ -135,10 +138,10 @@ func Default() *Config {
 		IKE: IKE{
 			Proposals: suite.DefaultIKE(), Order: suite.GatewayOrder,
 			FragmentSize: 1280, DPD: 40 * time.Minute,
-			HalfOpenPerAddress: 32, HalfOpenTotal: 4096, CookieThreshold: 256,
+			HalfOpenPerAddress: 256, HalfOpenTotal: 10000, CookieThreshold: 128,
 		},
 		ESP:       ESP{Proposals: suite.DefaultESP()},
-		DataPlane: DataPlane{Kind: PlaneAuto, Device: "bridgehead0", MTU: 1400},
+		DataPlane: DataPlane{Kind: PlaneAuto, Device: "bridgehead%d", MTU: 1400, Forward: true},
 		Auth:      Auth{Backend: BackendFile, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto}},
 		Log:       Log{Level: slog.LevelInfo, Format: LogAuto},
 		Paths:     Paths{State: "/var/lib/bridgehead", Control: DefaultControl},

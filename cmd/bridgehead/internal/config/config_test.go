@@ -46,6 +46,16 @@ func read(t *testing.T, name string) string {
 	return string(b)
 }
 
+// load is Load with its problems judged.
+func load(file string) (*Config, []Problem, error) {
+	c, problems := Load(file)
+	warnings, err := Judge(problems)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, warnings, nil
+}
+
 // TestGolden loads each testdata/*.toml and compares everything that is said
 // about it.
 func TestGolden(t *testing.T) {
@@ -59,7 +69,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, warnings, err := Load(folder(t, read(t, file)))
+			c, warnings, err := load(folder(t, read(t, file)))
 			var got strings.Builder
 			if err != nil {
 				fmt.Fprintln(&got, err)
@@ -99,7 +109,7 @@ func TestConfDOverrides(t *testing.T) {
 	write(t, "conf.d/10-log.toml", "[log]\nlevel = \"debug\"\n")
 	write(t, "conf.d/20-log.toml", "[log]\nlevel = \"warn\"\n[addresses]\npools = \"198.51.100.0/24\"\n")
 	write(t, "conf.d/note.txt", "not TOML")
-	c, _, err := Load(file)
+	c, _, err := load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +128,7 @@ func TestConfDOverrides(t *testing.T) {
 		}
 	}
 	write(t, "conf.d/30-bad.toml", "[log]\nlevel = 1\n")
-	if _, _, err = Load(file); err == nil || !strings.HasPrefix(err.Error(), "conf.d/30-bad.toml:2:9: ") {
+	if _, _, err = load(file); err == nil || !strings.HasPrefix(err.Error(), "conf.d/30-bad.toml:2:9: ") {
 		t.Errorf("a mistake in conf.d is told as %v", err)
 	}
 }
@@ -127,13 +137,13 @@ func TestDesignExampleFitsIn25Lines(t *testing.T) {
 	if n := strings.Count(good, "\n"); n > 25 {
 		t.Errorf("the least configuration has %d lines", n)
 	}
-	if _, _, err := Load(folder(t, good)); err != nil {
+	if _, _, err := load(folder(t, good)); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestExplainedLoadsAgain(t *testing.T) {
-	c, _, err := Load(folder(t, read(t, "testdata/good.toml")))
+	c, _, err := load(folder(t, read(t, "testdata/good.toml")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +157,7 @@ func TestExplainedLoadsAgain(t *testing.T) {
 		fmt.Fprintf(&text, "%s = %s\n", e.Key(), e.Value)
 	}
 	write(t, "again.toml", text.String())
-	again, _, err := Load("again.toml")
+	again, _, err := load("again.toml")
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, text.String())
 	}
@@ -160,7 +170,7 @@ func TestExplainedLoadsAgain(t *testing.T) {
 
 func TestMissingFile(t *testing.T) {
 	t.Chdir(t.TempDir())
-	_, _, err := Load("nowhere.toml")
+	_, _, err := load("nowhere.toml")
 	broken := new(Error)
 	if !errors.As(err, &broken) || !strings.Contains(err.Error(), "nowhere.toml:1:1: cannot be read: no such file") {
 		t.Errorf("got %v", err)
@@ -174,7 +184,7 @@ func TestReadableSecretsAreWarnedOf(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, warnings, err := Load(file)
+	_, warnings, err := load(file)
 	if err != nil || len(warnings) != 2 {
 		t.Fatalf("%v %v", warnings, err)
 	}

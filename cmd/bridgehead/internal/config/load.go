@@ -14,29 +14,24 @@ import (
 const maxFile = 1 << 20
 
 // Load reads the file at path and conf.d/*.toml beside it, in the order of
-// their names; a later file overrides single settings of an earlier one. The
-// warnings go with a usable configuration; the error is an *Error with
-// everything found.
-func Load(path string) (*Config, []Problem, error) {
+// their names; a later file overrides single settings of an earlier one. It
+// gives all that is wrong, for Judge; the Config is nil if a file can't be read
+// at all, and of use only if no problem is an error.
+func Load(path string) (*Config, []Problem) {
 	c := Default()
 	c.file = path
 	files, problems := readFiles(path)
 	if len(problems) > 0 {
-		_, err := Judge(problems)
-		return nil, nil, err
+		return nil, problems
 	}
 	for _, f := range files {
 		problems = append(problems, c.apply(f)...)
 	}
-	if !c.unread { // else much would seem to be missing
-		problems = append(problems, c.missing()...)
-		problems = append(problems, c.validate()...)
+	if c.unread { // much would seem to be missing
+		return nil, problems
 	}
-	warnings, err := Judge(problems)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c, warnings, nil
+	problems = append(problems, c.missing()...)
+	return c, append(problems, c.validate()...)
 }
 
 // readFiles gets the main file and the additions.

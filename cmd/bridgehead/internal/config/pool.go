@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"bridgehead/ikev2/hostnet"
 	"bridgehead/ikev2/lease"
 )
 
@@ -59,3 +60,11 @@ func (p Pool) Overlaps(o Pool) bool {
 
 // Is4 tells the family.
 func (p Pool) Is4() bool { return p.Range.First.Is4() }
+
+// Prefixes covers the pool with as few prefixes as possible.
+func (p Pool) Prefixes() []netip.Prefix {
+	if p.Prefix.IsValid() {
+		return []netip.Prefix{p.Prefix}
+	}
+	return hostnet.Prefixes(p.Range.First, p.Range.Last)
+}

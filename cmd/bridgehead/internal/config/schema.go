@@ -158,13 +158,14 @@ var schema = []setting{
 	one("ike.dpd", `silence before a client is asked for a sign of life; "0" never asks`, durationKind(), func(c *Config) *time.Duration { return &c.IKE.DPD }),
 	one("ike.half_open_per_address", "logins under way from one address", number(1, 100000), func(c *Config) *int { return &c.IKE.HalfOpenPerAddress }),
 	one("ike.half_open_total", "logins under way in all", number(1, 1000000), func(c *Config) *int { return &c.IKE.HalfOpenTotal }),
-	one("ike.cookie_threshold", "logins under way above which clients must prove their address (RFC 7296 §2.6)", number(0, 1000000), func(c *Config) *int { return &c.IKE.CookieThreshold }),
+	one("ike.cookie_threshold", "logins under way from which on clients must prove their address (RFC 7296 §2.6)", number(1, 1000000), func(c *Config) *int { return &c.IKE.CookieThreshold }),
 
 	one("esp.proposals", "what traffic is protected with", proposalsKind(`proposals such as "aes128gcm16,aes256-sha256"`, parseESP), func(c *Config) *suite.Proposals { return &c.ESP.Proposals }),
 
 	one("dataplane.kind", "how traffic is moved", choice(PlaneAuto, PlaneUserspace), func(c *Config) *string { return &c.DataPlane.Kind }),
-	one("dataplane.device", "name of the TUN device", deviceKind(), func(c *Config) *string { return &c.DataPlane.Device }),
+	one("dataplane.device", "name of the TUN device; %d becomes a free number", deviceKind(), func(c *Config) *string { return &c.DataPlane.Device }),
 	one("dataplane.mtu", "of the TUN device, octets", number(1280, 9000), func(c *Config) *int { return &c.DataPlane.MTU }),
+	one("dataplane.forward", "make the host a router while the gateway runs, where it is none yet", boolKind(), func(c *Config) *bool { return &c.DataPlane.Forward }),
 
 	one("nat.masquerade", "clients appear with the gateway's own address", boolKind(), func(c *Config) *bool { return &c.NAT.Masquerade }),
 

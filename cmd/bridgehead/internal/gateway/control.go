@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"bridgehead/cmd/bridgehead/internal/admin"
+	"bridgehead/ikev2"
+)
+
+var _ admin.Gateway = (*Gateway)(nil)
+
+// Status implements admin.Gateway.
+func (g *Gateway) Status(ctx context.Context) (admin.Status, error) {
+	now, c := time.Now(), g.config.Load()
+	s := admin.Status{
+		Name: c.Server.Name, Version: g.options.Version, Started: g.started, Uptime: now.Sub(g.started),
+		Listen: g.Listening(), Backend: c.Auth.Backend, Plane: "userspace ESP on " + g.tunnel.Name(),
+		Pools: []admin.Pool{}, Warnings: append([]string{}, g.cautions...),
+	}
+	sessions, err := g.responder.Sessions(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Sessions, s.HalfOpen = len(sessions), g.responder.HalfOpen()
+	counters := g.responder.Counters()
+	s.Logins = admin.Logins{
+		Accepted: counters[ikev2.LoginsComplete.String()], Refused: counters[ikev2.LoginsRefused.String()],
+		Silent: counters[ikev2.LoginsSilent.String()],
+	}
+	for _, p := range g.pools.Usage() {
+		s.Pools = append(s.Pools, admin.Pool{Name: p.Pool, Family: p.Family.String(), Size: p.Size, InUse: uint64(p.Held)})
+		if p.Alert {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("the %s pool is nearly used up: %d of %d; enlarge addresses.pools", p.Family, p.Held, p.Size))
+		}
+	}
+	s.Warnings = append(s.Warnings, expiring(g.leaves(), now)...)
+	return s, nil
+}
+
+// expiring warns of certificates that end soon.
+func expiring(leaves []*x509.Certificate, now time.Time) []string {
+	const soon = 14 * 24 * time.Hour
+	var list []string
+	for _, x := range leaves {
+		if left := x.NotAfter.Sub(now); left < soon {
+			list = append(list, fmt.Sprintf("the certificate of %s ends %s; renew it and say `bridgehead reload`", x.Subject, x.NotAfter.Format(time.DateOnly)))
+		}
+	}
+	return list
+}
+
+// Sessions implements admin.Gateway.
+func (g *Gateway) Sessions(ctx context.Context) ([]admin.Session, error) {
+	infos, err := g.responder.Sessions(ctx)
+	list := make([]admin.Session, 0, len(infos))
+	for _, i := range infos {
+		list = append(list, sessionOf(i))
+	}
+	return list, err
+}
+
+// Disconnect implements admin.Gateway.
+func (g *Gateway) Disconnect(ctx context.Context, which admin.Selector) (admin.Disconnected, error) {
+	n, err := g.responder.Disconnect(ctx, ikev2.Selector{All: which.All, ID: which.Session, User: which.User})
+	return admin.Disconnected{Sessions: n}, err
+}
+
+// leaves are the gateway's own certificates.
+func (g *Gateway) leaves() []*x509.Certificate {
+	var list []*x509.Certificate
+	for _, id := range g.identities.Load().list {
+		list = append(list, id.Chain[0])
+	}
+	return list
+}

@@ -1,0 +1,270 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bridgehead/cmd/bridgehead/internal/admin"
+	"bridgehead/cmd/bridgehead/internal/config"
+	"bridgehead/ikev2"
+	"bridgehead/ikev2/hostnet"
+	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/transport"
+	"bridgehead/ikev2/tunnel"
+)
+
+// Options of New.
+type Options struct {
+	Logger  *slog.Logger
+	Level   *slog.LevelVar // of Logger, for a reload; nil: it stays
+	Version string
+	// File is read again by a reload; empty: only the users are.
+	File string
+}
+
+// Gateway is a gateway that runs, or is about to.
+type Gateway struct {
+	options Options
+	logger  *slog.Logger
+	started time.Time
+	journal *admin.Journal
+	metrics *metrics
+
+	reloading  sync.Mutex // one reload at a time
+	config     atomic.Pointer[config.Config]
+	identities atomic.Pointer[identities]
+
+	users     *userFile
+	store     *lease.Bolt
+	pools     *lease.Pools
+	transport *transport.Transport
+	tunnel    *tunnel.Tunnel
+	host      func() error // puts the host's network back, once
+	cautions  []string     // what on the host may keep traffic from flowing
+	responder *ikev2.Responder
+	admin     *admin.Server
+
+	closers []func() error // what New opened, undone in reverse
+}
+
+// New opens everything a gateway needs, in an order in which each step can
+// still fail without harm: files, state, sockets, the TUN device, and at last
+// the host's own network. When a step fails, those before it are undone, and
+// the error says in one line what to do.
+func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
+	g := &Gateway{options: o, logger: o.Logger, started: time.Now(), journal: admin.NewJournal()}
+	g.config.Store(c)
+	registry := prometheus.NewRegistry()
+	g.metrics = newMetrics(registry, o.Version)
+	for _, step := range []func(ctx context.Context) error{
+		func(context.Context) error { return forbidCoreDumps() },
+		g.openIdentities, g.openUsers, g.openLeases, g.openTransport, g.openTunnel, g.makeResponder,
+		func(context.Context) error { return g.listenAdmin(registry) },
+		g.prepareHost,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, g.Close())
+		}
+	}
+	registry.MustRegister(&collector{sources{
+		sessions: g.responder.Sessions, counters: g.responder.Counters, halfOpen: g.responder.HalfOpen, pools: g.pools.Usage,
+		transport: g.transport.Stats, drops: g.tunnel.Drops, device: g.tunnel.Name(), certificates: g.leaves,
+	}})
+	g.metrics.reloaded(g.started, nil)
+	return g, nil
+}
+
+// Close undoes New. Run does it, too.
+func (g *Gateway) Close() error {
+	var err error
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, g.closers[i]())
+	}
+	g.closers = nil
+	return err
+}
+
+func (g *Gateway) onClose(f func() error) { g.closers = append(g.closers, f) }
+
+func (g *Gateway) openIdentities(context.Context) error {
+	ids, err := loadIdentities(g.config.Load())
+	g.identities.Store(ids)
+	return err
+}
+
+func (g *Gateway) openUsers(context.Context) error {
+	users, err := openUsers(g.config.Load(), g.logger)
+	g.users = users
+	return err
+}
+
+// stateFile is where leases are kept, below paths.state.
+const stateFile = "leases.db"
+
+func (g *Gateway) openLeases(context.Context) error {
+	c := g.config.Load()
+	if err := os.MkdirAll(c.Paths.State, 0o700); err != nil {
+		return fmt.Errorf("state folder: %w; run as root, or move it with paths.state", err)
+	}
+	store, err := lease.OpenBolt(filepath.Join(c.Paths.State, stateFile))
+	if err != nil {
+		return err
+	}
+	g.store = store
+	g.onClose(store.Close)
+	ranges := make([]lease.Range, len(c.Addresses.Pools))
+	for i, p := range c.Addresses.Pools {
+		ranges[i] = p.Range
+	}
+	g.pools, err = lease.NewPools([]lease.PoolConfig{{Name: "default", Ranges: ranges, Reserved: g.users.fixed()}}, store)
+	return err
+}
+
+func (g *Gateway) openTransport(context.Context) error {
+	c := g.config.Load()
+	t, err := transport.Listen(transport.Config{
+		Addresses: c.Server.Listen, IKEPort: c.Server.IKEPort, NATTPort: c.Server.NATTPort,
+		RawESP: true, // IPv6 clients without NAT send plain ESP
+	})
+	if err != nil {
+		return err
+	}
+	g.transport = t
+	g.onClose(t.Close)
+	return nil
+}
+
+func (g *Gateway) openTunnel(context.Context) error {
+	c := g.config.Load()
+	t, err := tunnel.Open(tunnel.Config{
+		Transport: g.transport, Device: c.DataPlane.Device, MTU: c.DataPlane.MTU,
+	})
+	if err != nil {
+		return err
+	}
+	g.tunnel = t
+	g.onClose(t.Close)
+	return nil
+}
+
+func (g *Gateway) listenAdmin(registry *prometheus.Registry) error {
+	s, err := admin.Listen(admin.Config{
+		Socket: g.config.Load().Paths.Control, Gateway: g, Journal: g.journal, Metrics: registry, Logger: g.logger,
+	})
+	if err != nil {
+		return err
+	}
+	g.admin = s
+	g.onClose(s.Close)
+	return nil
+}
+
+func (g *Gateway) makeResponder(context.Context) error {
+	r, err := ikev2.NewResponder(g.responderConfig(g.config.Load(), g.identities.Load()))
+	g.responder = r
+	return err
+}
+
+// responderConfig says to the responder what a configuration says.
+func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Config {
+	dpd := c.IKE.DPD
+	if dpd == 0 {
+		dpd = -1 // never
+	}
+	return ikev2.Config{
+		Certificates: ids.list,
+		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
+		Backend: &metered{g.users.backend(c.Server.Name), c.Auth.Backend, g.metrics, time.Now},
+		Leases:  g.pools, Plane: g.tunnel,
+		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains,
+		ForceEncapIPv4: true, // ESP in UDP is what the userspace plane is quick at
+		Limits: ikev2.Limits{
+			HalfOpen: c.IKE.HalfOpenTotal, HalfOpenPerAddress: c.IKE.HalfOpenPerAddress, CookieThreshold: c.IKE.CookieThreshold,
+		},
+		Timers: ikev2.Timers{DPD: dpd}, FragmentSize: c.IKE.FragmentSize,
+		Logger: g.logger, Rand: rand.Reader, Now: time.Now,
+		Sink: &sink{g.journal, g.metrics},
+		Send: g.send,
+	}
+}
+
+// send puts the responder's datagrams on the wire. A datagram that could not
+// be sent is like one that was lost.
+func (g *Gateway) send(ds []transport.Datagram) {
+	if err := g.transport.SendIKE(ds); err != nil {
+		g.logger.Debug("not sent", slog.Any("error", err))
+	}
+}
+
+// Journal tells what happens.
+func (g *Gateway) Journal() *admin.Journal { return g.journal }
+
+// Listening lists where clients are served, for a person.
+func (g *Gateway) Listening() []string {
+	where := "all addresses"
+	if l := g.config.Load().Server.Listen; len(l) > 0 {
+		where = addresses(l)
+	}
+	return []string{fmt.Sprintf("%s, UDP ports %d and %d", where, g.transport.IKEPort(), g.transport.NATTPort())}
+}
+
+// networkJournal is where changes to the host's network are noted, below
+// paths.state, so that a crash leaves nothing behind for good.
+const networkJournal = "network.journal"
+
+// prepareHost makes the host's network fit: routes of the pools, forwarding,
+// masquerading.
+func (g *Gateway) prepareHost(context.Context) error {
+	c := g.config.Load()
+	host, restored, err := hostnet.Open(filepath.Join(c.Paths.State, networkJournal))
+	if err != nil {
+		return err
+	}
+	for _, what := range restored {
+		g.logger.Warn("undone after a crash: " + what)
+	}
+	g.host = sync.OnceValue(host.Close)
+	g.onClose(g.host)
+	facts, err := hostnet.Inspect()
+	if err != nil {
+		return err
+	}
+	for _, drop := range facts.ForwardDrops {
+		caution := fmt.Sprintf("the firewall drops forwarded packets (table %s %s, chain %s); let clients through with: %s",
+			drop.Family, drop.Table, drop.Chain, strings.Join(drop.Remedy(g.tunnel.Name()), "; "))
+		g.cautions = append(g.cautions, caution)
+		g.logger.Warn(caution)
+	}
+	err = host.ApplyGateway(hostnet.Gateway{
+		Device: g.tunnel.Name(), MTU: g.tunnel.MTU(), Pools: poolPrefixes(c), Forward: c.DataPlane.Forward,
+		Table: strings.ReplaceAll(g.tunnel.Name(), "-", "_"), Masquerade: c.NAT.Masquerade, ClampMSS: true,
+	})
+	if err != nil {
+		return err
+	}
+	for _, what := range host.Changes() {
+		g.logger.Debug("host: " + what)
+	}
+	return nil
+}
+
+// poolPrefixes are the networks of the clients, as routes and rules need them.
+func poolPrefixes(c *config.Config) []netip.Prefix {
+	var list []netip.Prefix
+	for _, p := range c.Addresses.Pools {
+		list = append(list, p.Prefixes()...)
+	}
+	return list
+}

@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+
+	"bridgehead/auth/secrets"
+	"bridgehead/cmd/bridgehead/internal/config"
+)
+
+// LoadConfig reads a configuration with everything it names: certificates,
+// keys and users. The error is a *config.Error with all that was found.
+func LoadConfig(path string) (*config.Config, []config.Problem, error) {
+	c, problems := config.Load(path)
+	if c != nil {
+		if !blamed(problems, "server.") {
+			problems = append(problems, checkIdentities(c)...)
+		}
+		if !blamed(problems, "auth.") {
+			problems = append(problems, checkUsers(c)...)
+		}
+	}
+	warnings, err := config.Judge(problems)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, warnings, nil
+}
+
+// blamed tells whether a setting of a section is wrong already: its files are
+// not looked at then.
+func blamed(problems []config.Problem, section string) bool {
+	return slices.ContainsFunc(problems, func(p config.Problem) bool {
+		return p.Severity == config.SeverityError && strings.HasPrefix(p.Setting, section)
+	})
+}
+
+// format is the file's form as the secrets package names it.
+func format(c *config.Config) secrets.Format {
+	switch c.Auth.File.Format {
+	case config.FormatUsers:
+		return secrets.UsersFile
+	case config.FormatSecrets:
+		return secrets.IPsecSecrets
+	}
+	return secrets.Auto
+}
+
+// checkUsers reads the file of users. A bad line loses only its own user, so
+// it is a warning: the others must still come in.
+func checkUsers(c *config.Config) []config.Problem {
+	f, err := secrets.Open(c.Auth.File.Path, secrets.Options{Format: format(c)})
+	if err != nil {
+		return []config.Problem{c.At("auth.file.path", -1, "auth.file.path: "+err.Error(), "")}
+	}
+	var problems []config.Problem
+	for _, p := range f.Problems() {
+		problems = append(problems, config.Problem{
+			Severity: config.SeverityWarning, File: p.File, Line: max(p.Line, 1), Column: max(p.Column, 1), Setting: "auth.file.path", Message: p.Text,
+		})
+	}
+	if f.Len() == 0 {
+		problems = append(problems, c.Warn("auth.file.path", -1, "auth.file.path: "+c.Auth.File.Path+" holds no user", "nobody can log in; add one with: bridgehead users add NAME"))
+	}
+	return problems
+}

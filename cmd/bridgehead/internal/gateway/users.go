@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+
+	"bridgehead/auth"
+	"bridgehead/auth/mschapv2"
+	"bridgehead/auth/secrets"
+	"bridgehead/cmd/bridgehead/internal/config"
+)
+
+// userFile is the file backend: a file of users behind EAP-MSCHAPv2. The file
+// can be exchanged for another while conversations run.
+type userFile struct {
+	file   atomic.Pointer[secrets.File]
+	logger *slog.Logger
+}
+
+// openUsers reads the file that the configuration names.
+func openUsers(c *config.Config, logger *slog.Logger) (*userFile, error) {
+	u := &userFile{logger: logger}
+	f, err := u.open(c)
+	if err != nil {
+		return nil, err
+	}
+	u.file.Store(f)
+	return u, nil
+}
+
+func (u *userFile) open(c *config.Config) (*secrets.File, error) {
+	return secrets.Open(c.Auth.File.Path, secrets.Options{Format: format(c), OnLoad: u.loaded})
+}
+
+// loaded logs a reading of the file, which may come at any time: the file is
+// read again when it has changed.
+func (u *userFile) loaded(r secrets.Report) {
+	for _, p := range r.Problems {
+		u.logger.Warn("users: " + p.Error())
+	}
+	if r.Err != nil {
+		u.logger.Error("users: the file was not read again, those of before stay in force", slog.Any("error", r.Err))
+		return
+	}
+	u.logger.Info("users read", slog.String("file", r.Path), slog.Int("users", r.Users))
+}
+
+// Lookup implements auth.HashStore.
+func (u *userFile) Lookup(ctx context.Context, name string) (auth.Account, bool, error) {
+	return u.file.Load().Lookup(ctx, name)
+}
+
+// backend is EAP-MSCHAPv2 over the file.
+func (u *userFile) backend(serverName string) auth.Backend {
+	return mschapv2.NewBackend(mschapv2.NewHashVerifier(u), mschapv2.Options{ServerName: serverName})
+}
+
+// fixed are the addresses of users that no pool may give to others.
+func (u *userFile) fixed() []netip.Addr { return u.file.Load().Fixed() }

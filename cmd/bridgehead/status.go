@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bridgehead/cmd/bridgehead/internal/admin"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Tell how the gateway is",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			g, ctx, cancel := a.gateway(c)
+			defer cancel()
+			s, err := g.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(s)
+			}
+			return a.printStatus(s)
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func (a *app) printStatus(s admin.Status) error {
+	rows := [][]string{
+		{"name", s.Name},
+		{"up", ago(s.Uptime) + ", version " + s.Version},
+		{"listening", strings.Join(s.Listen, ", ")},
+		{"backend", s.Backend},
+		{"traffic", s.Plane},
+		{"sessions", fmt.Sprintf("%d, and %d logins under way", s.Sessions, s.HalfOpen)},
+		{"logins", fmt.Sprintf("%d accepted, %d refused, %d left without a word", s.Logins.Accepted, s.Logins.Refused, s.Logins.Silent)},
+	}
+	for _, p := range s.Pools {
+		rows = append(rows, []string{"pool " + p.Family, fmt.Sprintf("%d of %d in use", p.InUse, p.Size)})
+	}
+	for _, w := range s.Warnings {
+		rows = append(rows, []string{"warning", w})
+	}
+	return a.table(rows...)
+}

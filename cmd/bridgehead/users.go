@@ -1,0 +1,227 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bridgehead/auth"
+	"bridgehead/auth/secrets"
+	"bridgehead/cmd/bridgehead/internal/config"
+	"bridgehead/cmd/bridgehead/internal/gateway"
+)
+
+// userList is what `users list --json` prints; no hash is in it.
+type userList struct {
+	File     string   `json:"file"`
+	Users    []user   `json:"users"`
+	Problems []string `json:"problems"` // file:line:column: what
+}
+
+type user struct {
+	Name      string       `json:"name"`
+	Group     string       `json:"group,omitempty"`
+	Pool      string       `json:"pool,omitempty"`
+	Addresses []netip.Addr `json:"addresses"` // fixed ones
+	Disabled  bool         `json:"disabled"`
+}
+
+func (a *app) usersCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "users",
+		Short: "List and change the file of users",
+		Long: `Users lists and changes the file of users, which holds NT hashes, never
+passwords. A running gateway sees a change within a second.`,
+	}
+	c.PersistentFlags().StringVar(&file, "file", config.Default().Auth.File.Path, "`FILE` of users")
+	c.AddCommand(a.usersAdd(&file), a.usersList(&file), a.usersRemove(&file), a.usersPasswd(&file))
+	return c
+}
+
+func (a *app) usersAdd(file *string) *cobra.Command {
+	var (
+		u        secrets.User
+		ip4, ip6 addressFlag
+		generate bool
+	)
+	c := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Add a user; the password comes from the terminal or standard input",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			u.Name, u.IPv4, u.IPv6 = args[0], ip4.Addr, ip6.Addr
+			shown := ""
+			if generate {
+				password, err := gateway.NewPassword(rand.Reader)
+				if err != nil {
+					return err
+				}
+				u.Hash, shown = auth.HashPassword([]byte(password)), password
+			} else {
+				hash, err := a.newPassword(c.Context(), u.Name)
+				if err != nil {
+					return err
+				}
+				u.Hash = hash
+			}
+			if err := secrets.Add(*file, u); err != nil {
+				return err
+			}
+			if generate {
+				fmt.Fprintln(a.out, "password:", shown)
+			}
+			_, err := fmt.Fprintf(a.out, "%s added to %s\n", visible(u.Name), *file)
+			return err
+		},
+	}
+	c.Flags().BoolVar(&generate, "generate", false, "make a password and print it once")
+	c.Flags().StringVar(&u.Group, "group", "", "the user's `GROUP`")
+	c.Flags().StringVar(&u.Pool, "pool", "", "the `POOL` of the user's addresses")
+	c.Flags().Var(&ip4, "ip4", "fixed IPv4 `ADDRESS`")
+	c.Flags().Var(&ip6, "ip6", "fixed IPv6 `ADDRESS`")
+	c.Flags().BoolVar(&u.Disabled, "disabled", false, "keep the user out for now")
+	return c
+}
+
+func (a *app) usersList(file *string) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the users",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			list, problems, err := secrets.List(*file)
+			if err != nil {
+				return err
+			}
+			result := userList{File: *file, Users: []user{}, Problems: []string{}}
+			for _, u := range list {
+				row := user{Name: u.Name, Group: u.Group, Pool: u.Pool, Addresses: []netip.Addr{}, Disabled: u.Disabled}
+				for _, addr := range []netip.Addr{u.IPv4, u.IPv6} {
+					if addr.IsValid() {
+						row.Addresses = append(row.Addresses, addr)
+					}
+				}
+				result.Users = append(result.Users, row)
+			}
+			for _, p := range problems {
+				result.Problems = append(result.Problems, p.Error())
+			}
+			if asJSON {
+				return a.printJSON(result)
+			}
+			return a.printUsers(result)
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func (a *app) printUsers(l userList) error {
+	for _, p := range l.Problems {
+		fmt.Fprintln(a.err, visible(p))
+	}
+	if len(l.Users) == 0 {
+		_, err := fmt.Fprintln(a.out, "no users; add one with: bridgehead users add NAME")
+		return err
+	}
+	rows := [][]string{{"NAME", "GROUP", "POOL", "ADDRESSES", "STATE"}}
+	for _, u := range l.Users {
+		state := "enabled"
+		if u.Disabled {
+			state = "disabled"
+		}
+		rows = append(rows, []string{u.Name, orDash(u.Group), orDash(u.Pool), orDash(addresses(u.Addresses)), state})
+	}
+	return a.table(rows...)
+}
+
+// orDash keeps a column visible that is empty.
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (a *app) usersRemove(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:               "remove NAME",
+		Short:             "Remove a user; sessions that are up stay",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeUsers(file),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := secrets.Remove(*file, args[0]); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(a.out, "%s removed from %s; end open sessions with: bridgehead disconnect %s\n", visible(args[0]), *file, visible(args[0]))
+			return err
+		},
+	}
+}
+
+func (a *app) usersPasswd(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:               "passwd NAME",
+		Short:             "Change a user's password, from the terminal or standard input",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeUsers(file),
+		RunE: func(c *cobra.Command, args []string) error {
+			hash, err := a.newPassword(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if err := secrets.SetPassword(*file, args[0], hash); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.out, "password of %s changed in %s\n", visible(args[0]), *file)
+			return err
+		},
+	}
+}
+
+// completeUsers offers the names in the file.
+func completeUsers(file *string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		list, _, err := secrets.List(*file)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		names := make([]string, len(list))
+		for i, u := range list {
+			names[i] = u.Name
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// addressFlag is a flag that holds an address.
+type addressFlag struct{ netip.Addr }
+
+// Set implements pflag.Value.
+func (f *addressFlag) Set(s string) error {
+	addr, err := netip.ParseAddr(strings.TrimSpace(s))
+	if err != nil {
+		return fmt.Errorf("%q is not an address", s)
+	}
+	f.Addr = addr
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*addressFlag) Type() string { return "address" }
+
+// String implements pflag.Value; empty where nothing was set.
+func (f *addressFlag) String() string {
+	if !f.IsValid() {
+		return ""
+	}
+	return f.Addr.String()
+}
