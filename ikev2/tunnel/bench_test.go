@@ -16,10 +16,18 @@ import (
 // BenchmarkTCPStream sends one TCP stream from one network namespace to
 // another through two tunnels, both on this machine.
 func BenchmarkTCPStream(b *testing.B) {
-	for _, name := range []string{"aes128gcm16", "aes256-sha1", "chacha20poly1305"} {
-		b.Run(name, func(b *testing.B) {
+	for _, tc := range []struct {
+		name, suite string
+		v6, encap   bool
+	}{
+		{"aes128gcm16", "aes128gcm16", false, true},
+		{"aes256-sha1", "aes256-sha1", false, true},
+		{"chacha20poly1305", "chacha20poly1305", false, true},
+		{"aes128gcm16 protocol 50 IPv6", "aes128gcm16", true, false},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
 			hosts := newWorld(b, nil)
-			install(b, hosts, pair(hosts, name, 1, false, true))
+			install(b, hosts, pair(hosts, tc.suite, 1, tc.v6, tc.encap))
 			client, server := connect(b, hosts, hosts[1].inner4)
 			chunk := make([]byte, 1<<20)
 			b.SetBytes(int64(len(chunk)))

@@ -13,10 +13,13 @@ import (
 const (
 	cloneDevice = "/dev/net/tun"
 	maxQueues   = 8
+	minMTU      = 576 // what every IPv4 host takes (RFC 791 §3.1)
 )
 
-// DeviceError is a TUN device that could not be made. Its text ends in what the
-// operator can do.
+var errMTU = errors.New("MTU is not within 576 and 65535")
+
+// DeviceError is a TUN device that could not be made or has failed. Its text
+// ends in what the operator can do.
 type DeviceError struct {
 	Name string // as asked for
 	Err  error
@@ -28,6 +31,8 @@ func (e *DeviceError) Error() string {
 
 func (e *DeviceError) remedy() string {
 	switch {
+	case errors.Is(e.Err, errMTU):
+		return "correct it; IPv6 needs 1280"
 	case errors.Is(e.Err, os.ErrNotExist), errors.Is(e.Err, unix.ENODEV), errors.Is(e.Err, unix.ENXIO):
 		return cloneDevice + " is missing: load the kernel's tun module (modprobe tun) or pass the device into the container"
 	case errors.Is(e.Err, os.ErrPermission):
@@ -37,7 +42,7 @@ func (e *DeviceError) remedy() string {
 	case errors.Is(e.Err, unix.EINVAL):
 		return "the name must be that of an interface, at most 15 octets: choose another"
 	}
-	return "see `ip link` and the kernel's log"
+	return "see `ip link` and the kernel's log, whether the device was removed while in use"
 }
 
 // Unwrap is the operating system's error.

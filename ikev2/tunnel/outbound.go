@@ -2,7 +2,8 @@ package tunnel
 
 import (
 	"errors"
-	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -51,6 +52,7 @@ func newOutbound(t *Tunnel, device tun.Device) *outbound {
 	return o
 }
 
+// run returns why the device gave no more.
 func (o *outbound) run() error {
 	reading := make([][]byte, len(o.bufs)) // without the tailroom
 	for i, b := range o.bufs {
@@ -58,14 +60,22 @@ func (o *outbound) run() error {
 	}
 	for {
 		n, err := o.device.Read(reading, o.sizes, headroom)
-		if errors.Is(err, os.ErrClosed) {
-			return nil
-		}
-		if n == 0 && err != nil && !errors.Is(err, tun.ErrTooManySegments) {
-			return fmt.Errorf("read from TUN device %s: %w", o.t.name, err)
+		if err != nil && n == 0 {
+			if deviceFailed(err) {
+				return err
+			}
+			o.t.drops.count(OutMalformed)
+			continue
 		}
 		o.send(n)
 	}
+}
+
+// deviceFailed tells the failure of the device from a packet that its driver
+// cannot segment or that exceeds the MTU it once had.
+func deviceFailed(err error) bool {
+	var call *fs.PathError
+	return errors.As(err, &call) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF)
 }
 
 // send takes n packets just read.

@@ -3,7 +3,6 @@ package tunnel
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 
 	"golang.zx2c4.com/wireguard/tun"
@@ -30,8 +29,8 @@ type Tunnel struct {
 	writers   []*writer // idle ones
 	opened    int       // writers made so far
 
-	closeOnce sync.Once
-	closeErr  error
+	endOnce         sync.Once
+	fault, closeErr error // set by end
 }
 
 // Open makes the TUN device; it neither brings it up nor gives it addresses or
@@ -39,6 +38,9 @@ type Tunnel struct {
 // transport delivers to the Tunnel.
 func Open(c Config) (*Tunnel, error) {
 	c = c.withDefaults()
+	if c.MTU < minMTU || c.MTU > maxPacket {
+		return nil, &DeviceError{Name: c.Device, Err: errMTU}
+	}
 	queues := c.Devices
 	if len(queues) == 0 {
 		var err error
@@ -64,16 +66,12 @@ func (t *Tunnel) Name() string { return t.name }
 func (t *Tunnel) MTU() int { return t.config.MTU }
 
 // Run moves packets from the device to the peers until ctx ends, which closes
-// the device, or Close is called. It returns nil then, else what the device
-// failed with.
+// the device, or Close is called. It returns nil then; a *DeviceError if the
+// device failed or somebody removed it.
 func (t *Tunnel) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
-	faults := make([]error, len(t.queues))
-	for i, q := range t.queues {
-		workers.Go(func() {
-			faults[i] = newOutbound(t, q).run()
-			t.Close() // the others end too
-		})
+	for _, q := range t.queues {
+		workers.Go(func() { t.end(newOutbound(t, q).run()) })
 		// A device from elsewhere may report its going up and down. Nothing here
 		// needs to know, but the reports must be taken.
 		workers.Go(func() {
@@ -81,20 +79,26 @@ func (t *Tunnel) Run(ctx context.Context) error {
 			}
 		})
 	}
-	stop := context.AfterFunc(ctx, func() { t.Close() })
+	stop := context.AfterFunc(ctx, func() { t.end(nil) })
 	defer stop()
 	workers.Wait()
-	for _, err := range faults {
-		if err != nil && !errors.Is(err, os.ErrClosed) {
-			return err
+	return errors.Join(t.fault, t.closeErr)
+}
+
+// end closes the device, which ends all workers. The first cause counts: what
+// the others meet is its consequence.
+func (t *Tunnel) end(fault error) {
+	t.endOnce.Do(func() {
+		if fault != nil {
+			t.fault = &DeviceError{Name: t.name, Err: fault}
 		}
-	}
-	return t.closeErr
+		t.closeErr = closeAll(t.queues)
+	})
 }
 
 // Close removes the device and ends Run.
 func (t *Tunnel) Close() error {
-	t.closeOnce.Do(func() { t.closeErr = closeAll(t.queues) })
+	t.end(nil)
 	return t.closeErr
 }
 

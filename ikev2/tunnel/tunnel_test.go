@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun/tuntest"
 
@@ -34,6 +36,9 @@ func TestDeviceErrorsNameRemedy(t *testing.T) {
 		if !errors.Is(err, tc.errno) || !strings.HasSuffix(err.Error(), tc.remedy) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
+	}
+	if _, err := Open(Config{MTU: 500}); !errors.Is(err, errMTU) {
+		t.Errorf("an MTU of 500: %v", err)
 	}
 	for errno, remedy := range map[error]string{
 		unix.ENOENT: "modprobe tun", unix.EPERM: "CAP_NET_ADMIN", unix.EACCES: "CAP_NET_ADMIN", unix.EBUSY: "exists already",
@@ -65,6 +70,38 @@ func TestDeviceIsNotShared(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestRunEndsWhenDeviceIsRemoved, with a word about it.
+func TestRunEndsWhenDeviceIsRemoved(t *testing.T) {
+	h := &host{ns: newNamespace(t)}
+	var tr *transport.Transport
+	var tn *Tunnel
+	h.in(t, func() (err error) {
+		if tr, err = transport.Listen(transport.Config{}); err == nil {
+			tn, err = Open(Config{Transport: tr, Queues: 3})
+		}
+		return err
+	})
+	defer tr.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- tn.Run(t.Context()) }()
+	h.in(t, func() error {
+		l, err := netlink.LinkByName(tn.Name())
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(l)
+	})
+	select {
+	case err := <-ended:
+		var failed *DeviceError
+		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "was removed while in use") {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("Run goes on without a device")
+	}
 }
 
 // peerOf seals packets as the peer of c does.
