@@ -3,6 +3,7 @@ package suite_test
 import (
 	"crypto/rand"
 	"runtime"
+	"strings"
 	"testing"
 
 	"bridgehead/ikev2/message"
@@ -139,7 +140,11 @@ func BenchmarkSign(b *testing.B) {
 }
 
 func BenchmarkSelect(b *testing.B) {
-	for name, list := range map[string]string{"windows": windows2048 + "," + windows10, "strongswan": strongswanIKE + "," + strongswanIKEAEAD} {
+	for name, list := range map[string]string{
+		"windows": windows2048 + "," + windows10, "strongswan": strongswanIKE + "," + strongswanIKEAEAD,
+		// As many transforms as a datagram holds, the choice being the last.
+		"hostile": strings.Repeat(strings.Repeat("aes128 ", 200)+"prfsha1,", 39) + "aes128 sha1 ecp256",
+	} {
 		offered := offer(b, ike, 1, list)
 		configured := suite.DefaultIKE()
 		b.Run(name, func(b *testing.B) {

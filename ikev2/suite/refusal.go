@@ -2,6 +2,7 @@ package suite
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -33,7 +34,7 @@ type Missing struct {
 // newNoProposalError finds out what is missing.
 func newNoProposalError(configured Proposals, offered []message.Proposal) *NoProposalError {
 	e := &NoProposalError{Configured: configured, Offered: offered, Nearest: -1}
-	var nearest []message.TransformType
+	var nearest typeSet
 	for _, c := range configured {
 		rules := newRules(c, GroupNone)
 		for j := range offered {
@@ -41,13 +42,15 @@ func newNoProposalError(configured Proposals, offered []message.Proposal) *NoPro
 				continue
 			}
 			_, missing := rules.match(&offered[j], GatewayOrder)
-			if e.Nearest < 0 || len(missing) < len(nearest) {
+			if e.Nearest < 0 || bits.OnesCount8(uint8(missing)) < bits.OnesCount8(uint8(nearest)) {
 				e.Nearest, nearest = j, missing
 			}
 		}
 	}
-	for _, kind := range nearest {
-		e.Missing = append(e.Missing, e.missing(kind))
+	for kind := message.TransformENCR; kind <= message.TransformESN; kind++ {
+		if nearest.has(kind) {
+			e.Missing = append(e.Missing, e.missing(kind))
+		}
 	}
 	return e
 }

@@ -65,7 +65,7 @@ func SelectFor(configured Proposals, offered []message.Proposal, o Order, sent G
 				continue
 			}
 			candidate, missing := rules.match(&offered[j], o)
-			if len(missing) > 0 {
+			if missing != 0 {
 				continue
 			}
 			candidate.place(o, i, j)
@@ -152,13 +152,18 @@ func (r *rules) considers(p *message.Proposal) bool {
 		!slices.ContainsFunc(p.Transforms, func(t message.Transform) bool { return !slices.Contains(r.types, t.Type) })
 }
 
+// typeSet is a set of transform types, 1<<type for each.
+type typeSet uint8
+
+func (s typeSet) has(kind message.TransformType) bool { return s&(1<<kind) != 0 }
+
 // match selects the best of each type from one offered proposal that r
 // considers. Missing are the types for which nothing fits.
-func (r *rules) match(p *message.Proposal, o Order) (c candidate, missing []message.TransformType) {
+func (r *rules) match(p *message.Proposal, o Order) (c candidate, missing typeSet) {
 	c.choice = Choice{Number: p.Number, Protocol: p.Protocol, SPI: p.SPI}
-	var offered [message.TransformESN + 1]bool
+	var offered typeSet
 	for position, t := range p.Transforms {
-		offered[t.Type] = true
+		offered |= 1 << t.Type
 		rank, ok := r.rank(t, position, o)
 		have := c.choice.slot(t.Type)
 		if ok && (have.Type == 0 || rank < c.ranks[t.Type]) {
@@ -173,8 +178,8 @@ func (r *rules) match(p *message.Proposal, o Order) (c candidate, missing []mess
 		// no key exchange, 32-bit sequence numbers. An AEAD takes the place
 		// of integrity even where the offer mixes it with AES-CBC.
 		rank, ok := r.rank(message.Transform{Type: kind}, 0, o)
-		if !ok || offered[kind] && kind != message.TransformINTEG {
-			missing = append(missing, kind)
+		if !ok || offered.has(kind) && kind != message.TransformINTEG {
+			missing |= 1 << kind
 		}
 		c.ranks[kind] = rank
 	}
