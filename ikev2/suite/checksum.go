@@ -1,6 +1,9 @@
 package suite
 
-import "crypto/hmac"
+import (
+	"crypto/hmac"
+	"slices"
+)
 
 // checksum is a truncated HMAC over a whole message (RFC 7296 §3.14).
 type checksum struct {
@@ -11,7 +14,7 @@ type checksum struct {
 
 func newChecksum(integ uint16, key Secret) checksum {
 	i := integrities[integ]
-	return checksum{i.hash, i.icvLen, key}
+	return checksum{i.hash, i.icvLen, slices.Clone(key)}
 }
 
 // append appends the checksum of msg to it.

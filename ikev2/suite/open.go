@@ -38,8 +38,8 @@ type cbcOpener struct {
 	mac  checksum
 }
 
-// NewOpener makes the Opener of one direction from SK_e and SK_a, of which it
-// keeps integ. The error is a *KeyError or an *UnsupportedError.
+// NewOpener makes the Opener of one direction from SK_e and SK_a, which it copies:
+// they may be wiped. The error is a *KeyError or an *UnsupportedError.
 func (s IKE) NewOpener(encr, integ Secret) (*Opener, error) {
 	if err := s.checkKeys(encr, integ); err != nil {
 		return nil, err

@@ -98,8 +98,8 @@ func newCBC(key []byte, maker func(cipher.Block, []byte) cipher.BlockMode) (cbcM
 	return mode, nil
 }
 
-// NewSealer makes the Sealer of one direction from SK_e and SK_a, of which it
-// keeps integ. The error is a *KeyError or an *UnsupportedError.
+// NewSealer makes the Sealer of one direction from SK_e and SK_a, which it copies:
+// they may be wiped. The error is a *KeyError or an *UnsupportedError.
 func (s IKE) NewSealer(encr, integ Secret) (*Sealer, error) {
 	if err := s.checkKeys(encr, integ); err != nil {
 		return nil, err

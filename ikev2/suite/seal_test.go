@@ -36,16 +36,20 @@ func testKeys(s suite.IKE) (encr, integ suite.Secret) {
 	return encr, integ
 }
 
+// endpoints are both ends of one direction; their keys are wiped at once.
 func endpoints(t testing.TB, s suite.IKE) (*suite.Sealer, *suite.Opener) {
 	t.Helper()
-	sealer, err := s.NewSealer(testKeys(s))
+	encr, integ := testKeys(s)
+	sealer, err := s.NewSealer(encr, integ)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opener, err := s.NewOpener(testKeys(s))
+	opener, err := s.NewOpener(encr, integ)
 	if err != nil {
 		t.Fatal(err)
 	}
+	encr.Wipe()
+	integ.Wipe()
 	return sealer, opener
 }
 

@@ -50,7 +50,7 @@ func encrKeyLen(encr, bits uint16) int {
 // after the key (RFC 4106 §8.1, RFC 7634 §2).
 func saltLen(encr uint16) int {
 	if isAEAD(encr) {
-		return 4
+		return aeadSalt
 	}
 	return 0
 }
