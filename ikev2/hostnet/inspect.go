@@ -56,8 +56,9 @@ func AcceptRASysctl(device string) string {
 	return fmt.Sprintf("%v = %s", IPv6.conf(device, "accept_ra"), acceptRAAlways)
 }
 
-// Inspect reads the machine's state and changes nothing. It needs no rights
-// but for ForwardDrops.
+// Inspect reads the machine's state and changes nothing. Only ForwardDrops needs
+// rights: where the tables cannot be listed, there is an error and all other
+// facts hold.
 func Inspect() (Facts, error) {
 	facts := Facts{Forwarding: map[Family]bool{}, NotForwarding: map[Family][]string{}}
 	for _, f := range []Family{IPv4, IPv6} {

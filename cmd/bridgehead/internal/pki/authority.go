@@ -3,6 +3,7 @@ package pki
 import (
 	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -79,8 +80,13 @@ func newServer(ca *certified, names []string, now time.Time, random io.Reader) (
 	if err != nil {
 		return nil, err
 	}
+	key, err := rsa.GenerateKey(random, serverBits)
+	if err != nil {
+		return nil, err
+	}
 	template := &x509.Certificate{
 		SerialNumber:       serial,
+		SubjectKeyId:       keyID(&key.PublicKey),
 		NotBefore:          now.Add(-clockSkew),
 		NotAfter:           earlier(now.Add(serverLife), ca.cert.NotAfter),
 		KeyUsage:           x509.KeyUsageDigitalSignature,
@@ -98,10 +104,6 @@ func newServer(ca *certified, names []string, now time.Time, random io.Reader) (
 	}
 	if len(names[0]) <= maxCommonName {
 		template.Subject.CommonName = names[0]
-	}
-	key, err := rsa.GenerateKey(random, serverBits)
-	if err != nil {
-		return nil, err
 	}
 	return sign(template, key, ca, random)
 }
@@ -123,6 +125,12 @@ func newSerial(random io.Reader) (*big.Int, error) {
 	}
 	b[0] = b[0]&0x7f | 0x40
 	return new(big.Int).SetBytes(b), nil
+}
+
+// keyID is the subject key identifier of RFC 7093 §2, method 1.
+func keyID(key *rsa.PublicKey) []byte {
+	sum := sha256.Sum256(x509.MarshalPKCS1PublicKey(key))
+	return sum[:20]
 }
 
 func earlier(a, b time.Time) time.Time {
