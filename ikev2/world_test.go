@@ -47,6 +47,7 @@ type world struct {
 	plane   *fakePlane
 	events  []SessionEvent
 	clients []*device
+	peers   []*peer
 	wire    wire
 }
 
@@ -229,6 +230,11 @@ func (w *world) deliver(toGateway bool, d transport.Datagram) {
 		w.gateway.receive(w.now, d)
 		w.flush()
 		return
+	}
+	for _, p := range w.peers {
+		if p.from.Addr() == d.Local.Addr() {
+			p.heard = append(p.heard, d.Data)
+		}
 	}
 	for _, c := range w.clients {
 		if c.addr == d.Local.Addr() {
