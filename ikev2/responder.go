@@ -46,7 +46,7 @@ func NewResponder(c Config) (*Responder, error) {
 		sessions: newSessionLimits(), supersede: r.supersede,
 	}
 	for p, limit := range [poolCount]int{poolCrypto: runtime.GOMAXPROCS(0), poolBackend: cfg.Limits.BackendJobs, poolHost: hostJobs} {
-		r.pools[p] = &workers{limit: limit, run: r.runJob}
+		r.pools[p] = &workers{limit: limit, keep: runtime.GOMAXPROCS(0), run: r.runJob}
 	}
 	halfOpen := newHalfOpenCount()
 	for i := range cfg.Shards {

@@ -4,15 +4,18 @@ import "sync"
 
 // workers run jobs of one pool, up to a number at once; the rest wait in
 // order. Only SAs start jobs, each a few at a time, so the limits on SAs
-// bound the queue. A worker's goroutine begins with a job and ends when the
-// queue is empty.
+// bound the queue. A few goroutines stay for the next job, since growing a
+// fresh stack costs a short job more than its own work; all end with wait.
 type workers struct {
-	limit int
+	limit int // running at once
+	keep  int // waiting for the next job at once
 	run   func(Job)
 
 	mu      sync.Mutex
-	queue   []Job // guarded by mu
-	running int   // guarded by mu
+	queue   []Job      // guarded by mu
+	idle    []chan Job // of the goroutines that wait, guarded by mu
+	running int        // guarded by mu
+	ending  bool       // guarded by mu
 	ended   sync.WaitGroup
 }
 
@@ -20,37 +23,59 @@ type workers struct {
 func (w *workers) submit(j Job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.running < w.limit {
+	switch n := len(w.idle); {
+	case n > 0: // the last to wait, whose stack is the warmest
+		w.idle[n-1] <- j
+		w.idle = w.idle[:n-1]
+		w.running++
+	case w.running < w.limit:
 		w.running++
 		w.ended.Add(1)
 		go w.work(j)
-		return
+	default:
+		w.queue = append(w.queue, j)
 	}
-	w.queue = append(w.queue, j)
 }
 
 func (w *workers) work(j Job) {
 	defer w.ended.Done()
+	next := make(chan Job, 1)
 	for j != nil {
 		w.run(j)
-		j = w.take()
+		j = w.take(next)
 	}
 }
 
-// take gives the next job; nil ends the worker.
-func (w *workers) take() Job {
+// take gives the next job, which it may wait for; nil ends the worker.
+func (w *workers) take(next chan Job) Job {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.queue) == 0 {
-		w.queue = nil
-		w.running--
+	if len(w.queue) > 0 {
+		defer w.mu.Unlock()
+		j := w.queue[0]
+		w.queue[0] = nil
+		w.queue = w.queue[1:]
+		return j
+	}
+	w.queue = nil
+	w.running--
+	if w.ending || len(w.idle) >= w.keep {
+		w.mu.Unlock()
 		return nil
 	}
-	j := w.queue[0]
-	w.queue[0] = nil
-	w.queue = w.queue[1:]
-	return j
+	w.idle = append(w.idle, next)
+	w.mu.Unlock()
+	return <-next
 }
 
-// wait returns when no job is running or waiting.
-func (w *workers) wait() { w.ended.Wait() }
+// wait returns when no job is running or waiting, and ends the workers. No
+// job may be submitted afterwards.
+func (w *workers) wait() {
+	w.mu.Lock()
+	w.ending = true
+	for _, next := range w.idle {
+		close(next)
+	}
+	w.idle = nil
+	w.mu.Unlock()
+	w.ended.Wait()
+}
