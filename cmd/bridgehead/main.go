@@ -12,6 +12,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now}
 	code := a.run(ctx, os.Args[1:])
 	stop()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,7 @@ func (a *app) printProbe(r initiator.ProbeReport) error {
 	fact("ESP", r.ESP)
 	fact("identity", r.Identity)
 	if r.Cert != nil {
-		fact("certificate", fmt.Sprintf("%s, %s, for %s; %d days left; %d sent", r.Cert.Subject, r.Cert.Key, strings.Join(r.Cert.Names, ", "), r.Cert.DaysLeft, r.Cert.ChainSent))
+		fact("certificate", fmt.Sprintf("%s, %s, for %s; %d days left; %d sent", r.Cert.Subject, r.Cert.Key, strings.Join(distinct(r.Cert.Names), ", "), r.Cert.DaysLeft, r.Cert.ChainSent))
 	}
 	fact("signature", r.Signature)
 	fact("EAP", r.EAP)
@@ -95,6 +96,18 @@ func (a *app) printProbe(r initiator.ProbeReport) error {
 	}
 	_, err := fmt.Fprintf(a.out, "%s: %s\n", a.paint(red, string(r.Verdict)), visible(r.Error))
 	return err
+}
+
+// distinct leaves out what came before: an address stands twice in a good
+// certificate, as iPAddress and as dNSName.
+func distinct(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func words[T fmt.Stringer](list []T) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -18,7 +19,6 @@ func (a *app) quickstartCommand() *cobra.Command {
 	var (
 		o                  = gateway.QuickOptions{Random: rand.Reader}
 		listen, pools, dns []string
-		level              slog.Level
 	)
 	c := &cobra.Command{
 		Use:   "quickstart",
@@ -40,7 +40,7 @@ host's network back as it was. The certificate stays in the folder given by
 				return usage("--dns", err)
 			}
 			o.Control = a.control
-			return a.quickstart(c.Context(), o, level)
+			return a.quickstart(c.Context(), o)
 		},
 	}
 	f := c.Flags()
@@ -54,7 +54,7 @@ host's network back as it was. The certificate stays in the folder given by
 	f.BoolVar(&o.NewPassword, "new-password", false, "make a new password for a user of an earlier run")
 	f.StringSliceVar(&pools, "pool", nil, "`PREFIX` for clients; without it, one of each family that is free here")
 	f.StringSliceVar(&dns, "dns", nil, "name server's `ADDRESS` for clients; without it, this host's")
-	f.TextVar(&level, "log-level", slog.LevelWarn, "debug, info, warn or error")
+	f.TextVar(&o.LogLevel, "log-level", slog.LevelError, "debug, info, warn or error")
 	return c
 }
 
@@ -63,17 +63,18 @@ func usage(flag string, err error) error {
 	return &codedError{exitUsage, fmt.Errorf("%s: %w", flag, err)}
 }
 
-func (a *app) quickstart(ctx context.Context, o gateway.QuickOptions, level slog.Level) error {
+func (a *app) quickstart(ctx context.Context, o gateway.QuickOptions) (err error) {
 	q, err := gateway.PrepareQuickstart(o)
 	if err != nil {
 		return err
 	}
-	q.Config.Log.Level = level
+	defer func() { err = errors.Join(err, q.Close()) }()
 	logger := gateway.NewLogger(a.err, q.Config.Log, new(slog.LevelVar))
 	g, err := gateway.New(ctx, q.Config, gateway.Options{Logger: logger, Version: build().Version, File: q.File})
 	if err != nil {
 		return fmt.Errorf("not started: %w", err)
 	}
+	q.Notes = append(q.Notes, g.Cautions()...)
 	a.welcome(q, g.Listening())
 	follower := g.Journal().Follow()
 	told := make(chan struct{})
@@ -150,6 +151,8 @@ func clientHelp(q *gateway.Quickstart) string {
   Windows     as administrator in PowerShell:
                 Import-Certificate -FilePath ca.pem -CertStoreLocation Cert:\LocalMachine\Root
                 Add-VpnConnection -Name bridgehead -ServerAddress %[1]s -TunnelType Ikev2 -AuthenticationMethod Eap -EncryptionLevel Maximum
+                Add-VpnConnectionRoute -ConnectionName bridgehead -DestinationPrefix ::/1
+                Add-VpnConnectionRoute -ConnectionName bridgehead -DestinationPrefix 8000::/1
                 Set-VpnConnectionIPsecConfiguration -ConnectionName bridgehead -AuthenticationTransformConstants GCMAES256 -CipherTransformConstants GCMAES256 -EncryptionMethod AES256 -IntegrityCheckMethod SHA256 -DHGroup Group14 -PfsGroup None -Force
   Apple       open ca.pem and trust it; Settings, VPN, IKEv2: server and remote ID %[1]s, user name and password
   Android     install ca.pem as a CA certificate; Settings, VPN, IKEv2/IPSec MSCHAPv2: server and identifier %[1]s

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bridgehead/cmd/bridgehead/internal/config"
 	"bridgehead/cmd/bridgehead/internal/gateway"
 )
 
@@ -23,15 +24,20 @@ read its configuration and users again.`,
 			if err != nil {
 				return err
 			}
+			adjust := func(conf *config.Config) {
+				if c.Flags().Changed("control") {
+					conf.Paths.Control = a.control
+				}
+			}
+			adjust(conf)
 			level := new(slog.LevelVar)
 			logger := gateway.NewLogger(a.err, conf.Log, level)
 			for _, w := range warnings {
 				logger.Warn(w.String())
 			}
-			if c.Flags().Changed("control") {
-				conf.Paths.Control = a.control
-			}
-			g, err := gateway.New(c.Context(), conf, gateway.Options{Logger: logger, Level: level, Version: build().Version, File: file})
+			g, err := gateway.New(c.Context(), conf, gateway.Options{
+				Logger: logger, Level: level, Version: build().Version, File: file, Adjust: adjust,
+			})
 			if err != nil {
 				return fmt.Errorf("not started: %w", err)
 			}

@@ -85,7 +85,7 @@ func (e *Error) Error() string {
 	if errors == 1 {
 		noun = "error"
 	}
-	return strings.Join(append(lines, fmt.Sprintf("%d %s in the configuration; nothing was started", errors, noun)), "\n")
+	return strings.Join(append(lines, fmt.Sprintf("%d %s in the configuration", errors, noun)), "\n")
 }
 
 // Judge sorts problems and splits them into an error, nil where all are

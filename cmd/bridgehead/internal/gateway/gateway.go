@@ -32,6 +32,8 @@ type Options struct {
 	Version string
 	// File is read again by a reload; empty: only the users are.
 	File string
+	// Adjust changes what was read, such as by the command line; may be nil.
+	Adjust func(*config.Config)
 }
 
 // Gateway is a gateway that runs, or is about to.
@@ -210,6 +212,9 @@ func (g *Gateway) send(ds []transport.Datagram) {
 
 // Journal tells what happens.
 func (g *Gateway) Journal() *admin.Journal { return g.journal }
+
+// Cautions tell what on the host may keep traffic from flowing.
+func (g *Gateway) Cautions() []string { return g.cautions }
 
 // Listening lists where clients are served, for a person.
 func (g *Gateway) Listening() []string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"golang.org/x/sys/unix"
 
 	"bridgehead/auth"
 	"bridgehead/auth/secrets"
@@ -32,6 +35,7 @@ type QuickOptions struct {
 	Pools       []config.Pool
 	DNS         []netip.Addr
 	Control     string // the control socket; required
+	LogLevel    slog.Level
 	Random      io.Reader
 }
 
@@ -45,12 +49,18 @@ type Quickstart struct {
 	User     string
 	Password string // "" where the user keeps the one of before
 	Notes    []string
+
+	lock *os.File // keeps others out of the folder
 }
+
+// Close lets others use the folder.
+func (q *Quickstart) Close() error { return q.lock.Close() }
 
 // Files below QuickOptions.State.
 const (
 	quickConfig = "bridgehead.toml"
 	quickUsers  = "users"
+	quickLock   = "lock"
 )
 
 // PrepareQuickstart makes, below o.State, a local authority, a certificate for
@@ -60,41 +70,65 @@ func PrepareQuickstart(o QuickOptions) (*Quickstart, error) {
 	if err := os.MkdirAll(o.State, 0o700); err != nil {
 		return nil, fmt.Errorf("folder of quickstart: %w; run as root, or choose another one with --state", err)
 	}
-	q := &Quickstart{File: filepath.Join(o.State, quickConfig), User: o.User}
-	taken, err := hostPrefixes()
+	lock, err := lockFolder(o.State)
 	if err != nil {
 		return nil, err
 	}
+	q := &Quickstart{File: filepath.Join(o.State, quickConfig), User: o.User, lock: lock}
+	if err := q.prepare(o); err != nil {
+		return nil, errors.Join(err, q.Close())
+	}
+	return q, nil
+}
+
+// lockFolder keeps a second quickstart from changing the files of the first.
+func lockFolder(folder string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(folder, quickLock), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("folder of quickstart: %w; run as root, or choose another one with --state", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another quickstart uses the folder %s; end it, or choose another one with --state", folder), f.Close())
+	}
+	return f, nil
+}
+
+// prepare makes everything, with the folder locked.
+func (q *Quickstart) prepare(o QuickOptions) error {
+	taken, err := hostPrefixes()
+	if err != nil {
+		return err
+	}
 	if q.Names, err = quickNames(o, reachable(taken)); err != nil {
-		return nil, err
+		return err
 	}
 	issued, err := makeAuthority(o.State, q.Names)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	q.CA = issued.AuthorityPath
 	if !issued.NewAuthority && issued.NewServer {
 		q.Notes = append(q.Notes, "the certificate is new, since this host's names have changed; clients that trust the authority need nothing")
 	}
 	if err := q.pickPools(&o, taken); err != nil {
-		return nil, err
+		return err
 	}
 	q.pickResolvers(&o)
 	if err := q.makeUser(o); err != nil {
-		return nil, err
+		return err
 	}
 	if err := writeQuickConfig(q.File, q.Names[0], issued, o); err != nil {
-		return nil, err
+		return err
 	}
 	c, warnings, err := LoadConfig(q.File)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, w := range warnings {
 		q.Notes = append(q.Notes, w.String())
 	}
 	q.Config = c
-	return q, nil
+	return nil
 }
 
 // quickNames lists what the certificate must carry, first what clients are to
@@ -214,6 +248,9 @@ masquerade = true
 [auth.file]
 path = "` + quickUsers + `"
 
+[log]
+level = {{quote .Level}}
+
 [paths]
 state   = "."
 control = {{quote .Control}}
@@ -234,11 +271,12 @@ func writeQuickConfig(file, name string, issued *pki.Issued, o QuickOptions) err
 	}
 	var text strings.Builder
 	err = quickTemplate.Execute(&text, struct {
-		Name, Control, Certificate, Key, Authority string
-		Listen, Pools, DNS                         []string
-		IKEPort, NATTPort                          uint16
+		Name, Control, Certificate, Key, Authority, Level string
+		Listen, Pools, DNS                                []string
+		IKEPort, NATTPort                                 uint16
 	}{
 		name, control, filepath.Base(issued.CertificatePath), filepath.Base(issued.KeyPath), filepath.Base(issued.AuthorityPath),
+		strings.ToLower(o.LogLevel.String()),
 		texts(o.Listen), texts(o.Pools), texts(o.DNS), o.IKEPort, o.NATTPort,
 	})
 	if err != nil {

@@ -42,7 +42,9 @@ func (g *Gateway) reload(ctx context.Context) (admin.Reloaded, error) {
 		for _, w := range warnings {
 			g.logger.Warn(w.String())
 		}
-		next = loaded
+		if next = loaded; g.options.Adjust != nil {
+			g.options.Adjust(next)
+		}
 	}
 	identities, err := loadIdentities(next)
 	if err != nil {

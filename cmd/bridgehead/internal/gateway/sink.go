@@ -119,11 +119,12 @@ func who(i ikev2.SessionInfo) string {
 	return i.Identity
 }
 
-// sentence fits a sentence of the catalogue behind a colon.
+// sentence fits a sentence of the catalogue behind a colon: a capital that only
+// begins it becomes small, and its end goes.
 func sentence(s string) string {
 	s = strings.TrimSuffix(s, ".")
-	if first, rest, ok := strings.Cut(s, " "); ok && first == "The" {
-		return "the " + rest
+	if len(s) > 1 && 'A' <= s[0] && s[0] <= 'Z' && (s[1] == ' ' || 'a' <= s[1] && s[1] <= 'z') {
+		s = strings.ToLower(s[:1]) + s[1:]
 	}
 	return s
 }

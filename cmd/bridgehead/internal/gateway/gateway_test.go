@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/auth/secrets"
+	"bridgehead/cmd/bridgehead/internal/config"
+	"bridgehead/ikev2"
+)
+
+// site makes a folder current that holds a good configuration with its files.
+func site(t *testing.T) string {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if _, err := makeAuthority(".", []string{"vpn.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := secrets.Add("users", secrets.User{Name: "alice", Hash: auth.HashPassword([]byte("a good password"))}); err != nil {
+		t.Fatal(err)
+	}
+	const text = `[server]
+name = "vpn.example.org"
+certificate = "server.pem"
+key = "server.key"
+chain = "ca.pem"
+[addresses]
+pools = ["192.0.2.0/25", "192.0.2.200-192.0.2.203"]
+[auth.file]
+path = "users"
+`
+	write(t, "bridgehead.toml", text)
+	return "bridgehead.toml"
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLoadConfigJudgesTheFilesToo(t *testing.T) {
+	file := site(t)
+	c, warnings, err := LoadConfig(file)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("%v %v", warnings, err)
+	}
+	ids, err := loadIdentities(c)
+	if err != nil || len(ids.list) != 1 || !ids.equal(ids) {
+		t.Fatalf("%v %v", ids, err)
+	}
+
+	otherKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(otherKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "other.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	write(t, "garbage.pem", "no certificate")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"server.key", "other.key", "bridgehead.toml:4:7: server.key: "},
+		{"server.pem", "garbage.pem", "bridgehead.toml:3:15: server.certificate: garbage.pem: "},
+		{"server.key", "garbage.pem", "bridgehead.toml:4:7: server.key: garbage.pem: "},
+		{"ca.pem", "garbage.pem", "bridgehead.toml:5:9: server.chain: garbage.pem: "},
+		{"vpn.example.org", "vpn.example.net", "bridgehead.toml:3:15: warning: server.certificate: the certificate is for vpn.example.org, not for vpn.example.net"},
+		{"ca.pem", "server.pem", ""},
+		{`"users"`, `"garbage.pem"`, "garbage.pem:1:4: warning: "},
+	} {
+		write(t, file, strings.Replace(string(good), c.old, c.new, 1))
+		_, warnings, err := LoadConfig(file)
+		said := ""
+		if err != nil {
+			said = err.Error()
+		}
+		for _, w := range warnings {
+			said += w.String() + "\n"
+		}
+		if !strings.Contains(said, c.want) {
+			t.Errorf("%s for %s: got\n%s\nwant %s", c.new, c.old, said, c.want)
+		}
+	}
+}
+
+func TestEveryMistakeOfAllFilesAtOnce(t *testing.T) {
+	file := site(t)
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, strings.NewReplacer("192.0.2.0/25", "192.0.2.1/25", "server.key", "server.pem").Replace(string(good)))
+	write(t, "users", "alice nohash\n")
+	_, _, err = LoadConfig(file)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{"addresses.pools: ", "server.key: ", "users:1:7: warning: "} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in\n%v", want, err)
+		}
+	}
+}
+
+// TestReloadableSettingsAreTheMergedOnes keeps reloadable and merge together:
+// what is called changed must be in force, what needs a restart must not.
+func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
+	running, next := config.Default(), config.Default()
+	next.Server = config.Server{Name: "x", Certificates: []string{"x"}, Keys: []string{"x"}, Chain: []string{"x"}, Listen: addrs("192.0.2.9"), IKEPort: 1, NATTPort: 2}
+	pool, err := config.ParsePool("192.0.2.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.Addresses = config.Addresses{Pools: []config.Pool{pool}, DNS: addrs("192.0.2.8"), Subnets: []netip.Prefix{pool.Prefix}, Domains: []string{"x"}}
+	next.IKE = config.IKE{Proposals: next.IKE.Proposals[:1], Order: 1 - running.IKE.Order, FragmentSize: 1, DPD: 1, HalfOpenPerAddress: 1, HalfOpenTotal: 1, CookieThreshold: 1}
+	next.ESP.Proposals = next.ESP.Proposals[:1]
+	next.DataPlane = config.DataPlane{Kind: "x", Device: "x", MTU: 1}
+	next.NAT.Masquerade = true
+	next.Auth = config.Auth{Backend: "x", File: config.AuthFile{Path: "x", Format: "x"}}
+	next.Log = config.Log{Level: slog.LevelDebug, Format: "x"}
+	next.Paths = config.Paths{State: "x", Control: "x"}
+
+	changed := differences(running, next)
+	if len(changed) != len(next.Explain()) {
+		t.Fatalf("the test leaves settings alone: %d of %d differ", len(changed), len(next.Explain()))
+	}
+	left := differences(merge(running, next), next)
+	for _, setting := range changed {
+		stays := false
+		for _, l := range left {
+			stays = stays || l == setting
+		}
+		if stays == reloadable(setting) {
+			t.Errorf("%s: reloadable says %v, merge leaves it %v", setting, reloadable(setting), stays)
+		}
+	}
+}
+
+func TestTextsForAPerson(t *testing.T) {
+	peer := netip.MustParseAddrPort("198.51.100.7:4500")
+	up := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	session := ikev2.SessionInfo{
+		ID: "00aa", User: "alice", Identity: "10.0.0.9", Remote: peer, Since: up,
+		IPv4: netip.MustParseAddr("192.0.2.1"), IPv6: netip.MustParseAddr("2001:db8::1"),
+	}
+	for want, e := range map[string]ikev2.SessionEvent{
+		"alice logged in from 198.51.100.7:4500, gets 192.0.2.1 and 2001:db8::1": {Kind: ikev2.EventUp, Time: up, Session: session},
+		"alice logged out after 1m30s: an operator ended the session": {
+			Kind: ikev2.EventDown, Time: up.Add(90 * time.Second), Session: session, Cause: ikev2.CauseOperator,
+		},
+		"alice has new keys: IKE SA": {Kind: ikev2.EventRekeyed, Session: session, Detail: "IKE SA"},
+	} {
+		if got := sessionEvent(e).Text; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	r := refusal(&ikev2.Refusal{Peer: peer, Identity: "bob", Text: "UDP is closed.", Evidence: []auth.Evidence{{Key: "a", Value: "b"}}})
+	if r.Text != "bob from 198.51.100.7:4500: UDP is closed" || len(r.Evidence) != 1 || r.Local != "" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestExpiringCertificatesAreWarnedOf(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	soon, later := &x509.Certificate{NotAfter: now.Add(24 * time.Hour)}, &x509.Certificate{NotAfter: now.Add(1000 * time.Hour)}
+	if got := expiring([]*x509.Certificate{soon, later}, now); len(got) != 1 || !strings.Contains(got[0], "2026-11-24") {
+		t.Errorf("got %q", got)
+	}
+}
