@@ -70,6 +70,14 @@ func (n *Namespace) StartCharon(c CharonConfig) *Charon {
 	return s
 }
 
+// Load replaces the connections, secrets and pools by those of a new
+// swanctl.conf. IKE SAs that are up stay.
+func (s *Charon) Load(connections string) {
+	s.t.Helper()
+	s.write("swanctl/swanctl.conf", connections)
+	s.Swanctl("--load-all", "--clear", "--noprompt")
+}
+
 func (s *Charon) writeConfig(c CharonConfig) {
 	s.t.Helper()
 	level := max(c.LogLevel, 1)
@@ -102,6 +110,17 @@ func (s *Charon) write(name, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// Resolvers is the resolv.conf that the daemon has written; empty if it has
+// none.
+func (s *Charon) Resolvers() string {
+	s.t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, "resolv.conf"))
+	if err != nil && !os.IsNotExist(err) {
+		s.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Swanctl runs swanctl against this daemon, such as Swanctl("--list-sas"),

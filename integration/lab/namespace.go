@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -103,6 +102,19 @@ func (p *Process) Stop(grace time.Duration) error {
 		<-p.exited
 	}
 	return p.err
+}
+
+// Code waits for the process to end, at most for within, and gives its exit
+// code; a process ended by a signal has -1.
+func (p *Process) Code(t testing.TB, within time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.exited:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(within):
+		t.Fatalf("%s has not ended within %s:\n%s", strings.Join(p.cmd.Args, " "), within, p.Log())
+		return 0
+	}
 }
 
 // Signal sends the process a signal.
@@ -204,12 +216,7 @@ func (n *Namespace) Forward() {
 func (n *Namespace) Masquerade(link string) {
 	n.t.Helper()
 	n.Forward()
-	rules := filepath.Join(n.lab.dir, n.Name+".nft")
-	text := fmt.Sprintf("table ip nat { chain postrouting { type nat hook postrouting priority srcnat; oifname %q masquerade; } }\n", link)
-	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
-		n.t.Fatal(err)
-	}
-	n.Run("nft", "-f", rules)
+	n.Rules(fmt.Sprintf("table ip nat { chain postrouting { type nat hook postrouting priority srcnat; oifname %q masquerade; } }\n", link))
 }
 
 // Eventually waits until ok holds, at most for within, and fails the test
