@@ -299,6 +299,24 @@ func TestCBCInitializationVectorsDifferAndAreNotTheCounter(t *testing.T) {
 	}
 }
 
+// A nonce that repeats under a key breaks GCM and ChaCha20-Poly1305: the IV is
+// all 64 bits of the sequence number, beyond 2^32 too.
+func TestAEADInitializationVectorsAreTheWholeCounter(t *testing.T) {
+	for _, s := range testSuites() {
+		if !s.esp.AEAD() {
+			continue
+		}
+		out, _ := pair(t, s.withESN().sa())
+		for _, used := range []uint64{0, 1<<32 - 2, 1<<32 - 1, 1 << 32, 7<<32 + 5} {
+			out.used.Store(used)
+			iv := seal(t, out, ipv4Packet(40), 4)[8:16]
+			if got := binary.BigEndian.Uint64(iv); got != used+1 {
+				t.Errorf("%s: IV %#x of packet %#x", s.name, got, used+1)
+			}
+		}
+	}
+}
+
 func TestManyGoroutinesShareOneSA(t *testing.T) {
 	const workers, each = 4, 200
 	for _, s := range testSuites() {

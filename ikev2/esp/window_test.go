@@ -70,6 +70,22 @@ func TestInferredSequenceNumbers(t *testing.T) {
 	})
 }
 
+// Both ends of what can be inferred, at tops on both sides of the boundary
+// between appendix A2.2's cases.
+func TestInferredSequenceNumbersAtTheEdges(t *testing.T) {
+	for _, top := range []uint64{
+		5 << 32, 5<<32 + 1, 5<<32 + WindowSize - 2, 5<<32 + WindowSize - 1, 5<<32 + WindowSize, 6<<32 - 1,
+	} {
+		var w window
+		w.top.Store(top)
+		for _, seq := range []uint64{top - WindowSize + 1, top, top + 1, top + 1<<32 - WindowSize} {
+			if got := w.infer(uint32(seq)); got != seq {
+				t.Errorf("top %#x, packet %#x: inferred %#x", top, seq, got)
+			}
+		}
+	}
+}
+
 // Before the first packet, low halves near 2^32 would belong to a number below
 // zero: appendix A2.2's case B with no subspace before.
 func TestNoSequenceNumberBelowTheFirst(t *testing.T) {

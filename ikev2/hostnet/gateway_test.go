@@ -113,8 +113,12 @@ func TestRouterStaysRouter(t *testing.T) {
 func TestForeignChangesStay(t *testing.T) {
 	newNamespace(t).enter()
 	addTUN(t, "tun-test")
+	addTUN(t, "uplink")
+	configure(t, "uplink", "fd01::2/64")
+	run(t, "ip -6 route add default via fe80::1 dev uplink proto ra metric 1024")
 	h := open(t, filepath.Join(t.TempDir(), "j"))
 	must(t, h.ApplyGateway(fullGateway("tun-test")))
+	run(t, "sysctl -qw net.ipv6.conf.uplink.accept_ra=0")
 	run(t, "sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.all.accept_redirects=0")
 	run(t, "ip link set tun-test mtu 1290")
 	run(t, "nft delete table inet bridgehead-test")
@@ -122,7 +126,7 @@ func TestForeignChangesStay(t *testing.T) {
 	run(t, "ip address del fd09::1/128 dev tun-test")
 	must(t, h.Close())
 	after := snapshot(t)
-	for _, want := range []string{"net/ipv4/conf/all/accept_redirects = 0", "mtu 1290"} {
+	for _, want := range []string{"net/ipv4/conf/all/accept_redirects = 0", "net/ipv6/conf/uplink/accept_ra = 0", "mtu 1290"} {
 		if !strings.Contains(after, want) {
 			t.Errorf("%q was not left alone", want)
 		}

@@ -331,6 +331,18 @@ func TestMissingIntermediateSaysWhereItIs(t *testing.T) {
 	}
 }
 
+// Two authorities that have certified each other make a circle.
+func TestChainOfACircleEnds(t *testing.T) {
+	a := certificate(t, "A", testKeys.rsa2, nil, nil, authority)
+	b := certificate(t, "B", testKeys.p256, a, testKeys.rsa2, authority)
+	a = certificate(t, "A", testKeys.rsa2, b, testKeys.p256, authority)
+	leaf := certificate(t, "vpn.example.org", testKeys.rsa, a, testKeys.rsa2, server)
+	chain, root := order(leaf, []*x509.Certificate{b, leaf, a}, testNow)
+	if want := []*x509.Certificate{leaf, a, b}; !slices.EqualFunc(chain, want, (*x509.Certificate).Equal) || root != nil {
+		t.Errorf("chain %v, root %v", subjects(chain), root)
+	}
+}
+
 func TestSHA1SignatureIsReported(t *testing.T) {
 	path := folder(t, map[string][]byte{"key": pemKey(t, testKeys.rsa)})
 	openssl(t, "req", "-x509", "-sha1", "-key", path("key"), "-subj", "/CN=vpn.example.org", "-days", "300",
