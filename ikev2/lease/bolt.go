@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,12 +39,16 @@ type Bolt struct {
 
 	mu      sync.Mutex
 	pending []change       // in order of the calls
+	writing []change       // taken by the writer, not yet committed
 	waiters []chan<- error // claims among the pending
 	closed  bool
 }
 
 // change sets the claim of an address, or deletes it where value is nil.
-type change struct{ key, value []byte }
+type change struct {
+	key, value []byte
+	identity   string // of the claim set
+}
 
 // OpenBolt opens or creates the file, with mode 0600. It fails within a
 // second if another process has it open.
@@ -67,8 +72,17 @@ func OpenBolt(path string) (*Bolt, error) {
 	return b, nil
 }
 
-// Claim implements Store. The file has one user, so no claim is refused.
+// Claim implements Store. The file has one user, so no claim is refused. It
+// waits for the disk unless that already remembers the addresses for whom they
+// are claimed: holders do not outlive the process, so a crash would leave the
+// same. Those who come again cost no write of their own.
 func (b *Bolt) Claim(ctx context.Context, cs []Claim) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if b.remembers(cs) {
+		return b.queue(cs, nil, nil)
+	}
 	written := make(chan error, 1)
 	if err := b.queue(cs, nil, written); err != nil {
 		return err
@@ -95,7 +109,7 @@ func (b *Bolt) queue(set []Claim, forget []netip.Addr, written chan<- error) err
 		if err != nil {
 			return fmt.Errorf("encode the claim on %v: %w", c.Addr, err)
 		}
-		changes = append(changes, change{c.Addr.AsSlice(), v})
+		changes = append(changes, change{c.Addr.AsSlice(), v, c.Identity})
 	}
 	for _, a := range forget {
 		changes = append(changes, change{key: a.AsSlice()})
@@ -118,6 +132,35 @@ func (b *Bolt) queue(set []Claim, forget []netip.Addr, written chan<- error) err
 	return nil
 }
 
+// remembers tells whether all of cs, or the same identities for the same
+// addresses, are on disk, and no change on the way there says otherwise.
+func (b *Bolt) remembers(cs []Claim) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := b.db.View(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(claimsBucket)
+		for _, c := range cs {
+			key := c.Addr.AsSlice()
+			var stored Claim
+			if json.Unmarshal(bucket.Get(key), &stored) != nil || stored.Identity != c.Identity {
+				return errNotRemembered
+			}
+			for _, list := range [...][]change{b.writing, b.pending} {
+				for _, on := range list {
+					if bytes.Equal(on.key, key) && (on.value == nil || on.identity != c.Identity) {
+						return errNotRemembered
+					}
+				}
+			}
+		}
+		return nil
+	})
+	return err == nil
+}
+
+// errNotRemembered ends a look into the file; nobody else sees it.
+var errNotRemembered = errors.New("not remembered")
+
 // writeLoop ends when wake is closed and everything is written.
 func (b *Bolt) writeLoop() {
 	defer close(b.done)
@@ -133,7 +176,7 @@ func (b *Bolt) writeLoop() {
 func (b *Bolt) flush() {
 	b.mu.Lock()
 	changes, waiters := b.pending, b.waiters
-	b.pending, b.waiters = nil, nil
+	b.pending, b.writing, b.waiters = nil, changes, nil
 	b.mu.Unlock()
 	if len(changes) == 0 && len(waiters) == 0 {
 		return
@@ -153,6 +196,9 @@ func (b *Bolt) flush() {
 		}
 		return nil
 	})
+	b.mu.Lock()
+	b.writing = nil
+	b.mu.Unlock()
 	for _, w := range waiters {
 		w <- err
 	}

@@ -70,8 +70,11 @@ func (m *model) take(holder, identity string, a netip.Addr, until time.Time) {
 	if i := m.remembered(a); i >= 0 {
 		m.last = slices.Delete(m.last, i, i+1)
 	}
+	known := m.disk[a].identity == identity && !slices.ContainsFunc(m.pending, func(c memory) bool { return c.addr == a && c.identity != identity })
 	m.pending = append(m.pending, memory{a, identity, until})
-	m.commit()
+	if !known { // what the disk knows already is not waited for
+		m.commit()
+	}
 }
 
 func (m *model) release(holder string, until time.Time) {

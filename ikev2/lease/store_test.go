@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // TestSurvivesACrash kills the store without releasing anything.
@@ -206,5 +208,50 @@ func TestAClaimOfUnknownOutcomeIsGivenBack(t *testing.T) {
 	cs, err := store.List(ctx)
 	if err != nil || len(cs) != 2 || cs[0].Holder != "" || cs[1].Holder != "" {
 		t.Errorf("%+v, %v", cs, err)
+	}
+}
+
+// commits tells how many transactions were written to the file.
+func commits(t *testing.T, store *Bolt) (n int) {
+	t.Helper()
+	if err := store.db.View(func(tx *bolt.Tx) error { n = tx.ID(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestOnlyNewsIsWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases.db")
+	store := openBolt(t, path)
+	p := newPools(t, store, PoolConfig{Name: "p", Ranges: ranges(t, "192.0.2.1-192.0.2.1")})
+	v4 := func(holder, identity string) Request {
+		return Request{Holder: holder, Identity: identity, WantIPv4: true}
+	}
+	for _, step := range []struct {
+		holder, identity string
+		writes           int
+		why              string
+	}{
+		{"s1", "alice", 1, "a first lease is on disk before it is promised"},
+		{"s2", "alice", 0, "the disk remembers the address for her"},
+		{"s3", "bob", 1, "it was hers"},
+		{"s4", "alice", 1, "it became his"},
+		{"s5", "alice", 0, "it is hers again"},
+	} {
+		before := commits(t, store)
+		acquire(t, p, start, v4(step.holder, step.identity))
+		if n := commits(t, store) - before; n != step.writes {
+			t.Errorf("%s for %s: %d writes, want %d: %s", step.holder, step.identity, n, step.writes, step.why)
+		}
+		release(t, p, start, step.holder)
+	}
+	crash(t, store)
+	store = openBolt(t, path)
+	claims, err := store.List(t.Context())
+	if err != nil || len(claims) != 1 || claims[0].Identity != "alice" {
+		t.Errorf("after the crash: %+v, %v", claims, err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
