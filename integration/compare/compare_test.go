@@ -43,9 +43,9 @@ const (
 func TestLoginCPU(t *testing.T) {
 	for _, alg := range []suites{modp2048, x25519} {
 		figures := make(map[string][]float64)
-		for range repeats {
+		for i := range repeats {
 			for _, c := range contenders {
-				t.Run(c.name, func(t *testing.T) { // so that each scene ends before the next
+				t.Run(fmt.Sprintf("%s-%s-%d", c.name, alg.name, i), func(t *testing.T) { // so that each scene ends before the next
 					s := newScene(t)
 					d := c.start(s, alg)
 					s.logins(alg, 50, workers) // warm
@@ -66,9 +66,9 @@ const sessions = 2000
 // add.
 func TestMemoryPerSession(t *testing.T) {
 	figures := make(map[string][]float64)
-	for range 3 {
+	for i := range 3 {
 		for _, c := range contenders {
-			t.Run(c.name, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s-%d", c.name, i), func(t *testing.T) {
 				s := newScene(t)
 				d := c.start(s, x25519)
 				s.logins(x25519, 20, workers) // what is allocated once is there

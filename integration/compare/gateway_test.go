@@ -92,7 +92,7 @@ func startBridgehead(s *scene, alg suites) daemon {
 	s.server.WriteKey(filepath.Join(dir, "server.key"))
 	s.issuing.Write(filepath.Join(dir, "issuing.pem"))
 	users := filepath.Join(dir, "users")
-	add := s.gateway.Command(bridgeheadBinary(s.t), "users", "add", user, "--users", users)
+	add := s.gateway.Command(bridgeheadBinary(s.t), "users", "add", user, "--file", users)
 	add.Stdin = strings.NewReader(password + "\n")
 	if out, err := add.CombinedOutput(); err != nil {
 		s.t.Fatalf("users add: %v\n%s", err, out)
@@ -173,7 +173,7 @@ type benchReport struct {
 
 // benchCommand is "bridgehead bench" with arguments added, as the client.
 func (s *scene) benchCommand(alg suites, args ...string) []string {
-	return append([]string{bridgeheadBinary(s.t), "bench", gatewayAddress, "--json", "--user", user, "--password-stdin",
+	return append([]string{bridgeheadBinary(s.t), "bench", gatewayAddress, "--json", "--user", user,
 		"--server-name", gatewayName, "--ca", s.rootFile, "--ike", alg.ike, "--esp", alg.esp}, args...)
 }
 

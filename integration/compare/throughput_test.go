@@ -22,9 +22,9 @@ const (
 // product in userspace at both ends.
 func TestTCPThroughput(t *testing.T) {
 	figures := make(map[string][]float64)
-	for range repeats {
+	for i := range repeats {
 		for _, c := range contenders {
-			t.Run(c.name, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s-%d", c.name, i), func(t *testing.T) {
 				s := newScene(t)
 				c.start(s, x25519)
 				if c.name == "charon" {
@@ -42,7 +42,7 @@ func TestTCPThroughput(t *testing.T) {
 // connectBridgehead joins the client's machine by "bridgehead connect".
 func (s *scene) connectBridgehead(alg suites) {
 	s.t.Helper()
-	cmd := s.client.Command(bridgeheadBinary(s.t), "connect", gatewayAddress, "--user", user, "--password-stdin",
+	cmd := s.client.Command(bridgeheadBinary(s.t), "connect", gatewayAddress, "--user", user,
 		"--server-name", gatewayName, "--ca", s.rootFile, "--ike", alg.ike, "--esp", alg.esp)
 	cmd.Stdin = strings.NewReader(password + "\n")
 	p := s.client.StartCommand(5*time.Second, cmd)
