@@ -76,9 +76,14 @@ func configRequest(ts ...message.CPAttributeType) *message.CP {
 // raw puts octets on the wire and gives the datagrams that come back.
 func (p *peer) raw(data []byte) [][]byte {
 	p.heard = nil
-	p.deliver(true, transport.Datagram{Data: bytes.Clone(data), Local: p.to, Remote: p.from})
+	p.deliver(true, datagram(p, data))
 	p.run(time.Second, nil)
 	return p.heard
+}
+
+// datagram is what the gateway receives from the peer.
+func datagram(p *peer, data []byte) transport.Datagram {
+	return transport.Datagram{Data: bytes.Clone(data), Local: p.to, Remote: p.from}
 }
 
 // initMessage is an IKE_SA_INIT request.
@@ -255,10 +260,12 @@ func (p *peer) throughEAP() *peer {
 }
 
 // proof is our AUTH over the master session key.
-func (p *peer) proof() *message.Auth {
+func (p *peer) proof() *message.Auth { return p.proofOver(p.eap.MSK()) }
+
+func (p *peer) proofOver(msk []byte) *message.Auth {
 	prf := p.suite.PRF
 	octets := suite.SignedOctets(prf, p.initRequest, p.nr, p.keys.Pi, p.idi.AppendBody(nil))
-	return &message.Auth{Method: message.AuthSharedKey, Data: prf.SharedKeyAuth(suite.Secret(p.eap.MSK()), octets)}
+	return &message.Auth{Method: message.AuthSharedKey, Data: prf.SharedKeyAuth(msk, octets)}
 }
 
 // prove sends it and gives the last answer of the login.
@@ -274,6 +281,7 @@ func (p *peer) establish() *peer {
 	if message.Find[*message.Auth](answer) == nil || message.FindTS(answer, false) == nil {
 		p.Fatalf("the last answer of the login is %v", answer)
 	}
+	p.heard = nil
 	return p
 }
 

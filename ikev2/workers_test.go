@@ -13,7 +13,7 @@ type gatedJob struct {
 	gate <-chan struct{}
 }
 
-func (*gatedJob) pool() pool                   { return poolHost }
+func (*gatedJob) pool() pool                    { return poolHost }
 func (j *gatedJob) Run(context.Context, *works) { <-j.gate }
 
 func TestWorkersRunEveryJobWithinTheirLimit(t *testing.T) {
