@@ -119,7 +119,7 @@ func gatewayFor(t *testing.T, g admin.Gateway) string {
 	j.Publish(admin.Event{Time: noon, Kind: admin.KindUp, Session: "00aa", User: "alice", Peer: "198.51.100.7:4500", Text: "alice logged in from 198.51.100.7:4500"})
 	j.Refuse(admin.Refusal{
 		Time: noon, Session: "00cc", Peer: "198.51.100.9:500", User: "carol", Client: "windows", Cause: "no-ike-proposal",
-		Text:     "carol from 198.51.100.9:500: the client and the gateway have no IKE proposal in common",
+		Text:     "The client and the gateway have no IKE proposal in common.",
 		Evidence: []admin.Evidence{{Key: "offered", Value: "3des-sha1-modp1024"}}, Advice: "Raise the client's settings.",
 	})
 	registry := prometheus.NewRegistry()

@@ -27,6 +27,7 @@ func (a *app) eventsCommand() *cobra.Command {
 			return err
 		},
 	}
+	a.controlFlag(c)
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line, of a form that stays")
 	return c

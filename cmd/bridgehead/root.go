@@ -65,14 +65,14 @@ Run it:   bridgehead check && sudo bridgehead serve`,
 		}
 	}
 	look := []*cobra.Command{
-		a.statusCommand(), a.sessionsCommand(), a.disconnectCommand(), a.whyCommand(), a.eventsCommand(), a.reloadCommand(), a.metricsCommand(),
+		a.statusCommand(), a.sessionsCommand(), a.disconnectCommand(), a.whyCommand(), a.reloadCommand(), a.metricsCommand(),
 	}
 	for _, c := range look {
 		a.controlFlag(c)
 		c.Flags().DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to wait for the gateway")
 	}
 	add("run", a.quickstartCommand(), a.serveCommand(), a.checkCommand(), a.usersCommand())
-	add("look", look...)
+	add("look", append(look, a.eventsCommand())...)
 	add("try", a.probeCommand(), a.benchCommand(), a.connectCommand())
 	add("", a.versionCommand())
 	return root

@@ -39,7 +39,7 @@ func (a *app) printStatus(s admin.Status) error {
 		{"listening", strings.Join(s.Listen, ", ")},
 		{"backend", s.Backend},
 		{"traffic", s.Plane},
-		{"sessions", fmt.Sprintf("%d, and %d logins under way", s.Sessions, s.HalfOpen)},
+		{"sessions", fmt.Sprintf("%d; logins under way: %d", s.Sessions, s.HalfOpen)},
 		{"logins", fmt.Sprintf("%d accepted, %d refused, %d left without a word", s.Logins.Accepted, s.Logins.Refused, s.Logins.Silent)},
 	}
 	for _, p := range s.Pools {

@@ -59,10 +59,7 @@ func (a *app) printRefusals(list []admin.Refusal) {
 		if i > 0 {
 			fmt.Fprintln(a.out)
 		}
-		who := r.Peer
-		if r.User != "" {
-			who = r.User + " from " + r.Peer
-		}
+		who := r.Who() + " from " + r.Peer
 		if r.Client != "" {
 			who += " (" + r.Client + ")"
 		}

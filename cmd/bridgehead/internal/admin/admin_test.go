@@ -247,7 +247,7 @@ func TestJournalIsBounded(t *testing.T) {
 func TestWhyAbout(t *testing.T) {
 	c, j := serve(t, &fakeGateway{})
 	j.Refuse(Refusal{Session: "s1", User: `CORP\alice`, Peer: "[::ffff:192.0.2.7]:500", Cause: "wrong-password"})
-	j.Refuse(Refusal{Session: "s2", User: "bob", Peer: "[2001:db8::7]:4500", Cause: "no-proposal", Silent: true})
+	j.Refuse(Refusal{Text: "The client left.", Session: "s2", User: "bob", Peer: "[2001:db8::7]:4500", Cause: "no-proposal", Silent: true})
 	for about, want := range map[string]string{
 		"alice": "s1", `corp\ALICE`: "s1", "192.0.2.7": "s1", "s1": "s1", "192.0.2.0/24": "s1",
 		"bob": "s2", "2001:db8::7": "s2", "2001:db8::/32": "s2", "": "s2 s1", "carol": "", "198.51.100.1": "",
@@ -266,6 +266,8 @@ func TestWhyAbout(t *testing.T) {
 	}
 	if e := j.Events(); e[0].Kind != KindRefused || e[1].Kind != KindSilent {
 		t.Errorf("refusals are not told as events: %+v", e)
+	} else if want := "bob from [2001:db8::7]:4500: the client left"; e[1].Text != want {
+		t.Errorf("got %q, want %q", e[1].Text, want)
 	}
 }
 
@@ -273,5 +275,15 @@ func TestMetricsOverTheSocket(t *testing.T) {
 	c, _ := serve(t, &fakeGateway{})
 	if err := c.Metrics(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestClause(t *testing.T) {
+	for sentence, want := range map[string]string{
+		"The client left.": "the client left", "A word.": "a word", "UDP is closed": "UDP is closed", "No": "no", "": "", "X": "X",
+	} {
+		if got := Clause(sentence); got != want {
+			t.Errorf("Clause(%q) = %q, want %q", sentence, got, want)
+		}
 	}
 }

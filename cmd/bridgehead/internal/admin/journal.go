@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -60,8 +61,29 @@ func (j *Journal) Refuse(r Refusal) {
 		kind = KindSilent
 	}
 	j.Publish(Event{
-		Time: r.Time, Kind: kind, Session: r.Session, User: r.User, Peer: r.Peer, Client: r.Client, Cause: r.Cause, Text: r.Text,
+		Time: r.Time, Kind: kind, Session: r.Session, User: r.User, Peer: r.Peer, Client: r.Client, Cause: r.Cause,
+		Text: fmt.Sprintf("%s from %s: %s", r.Who(), r.Peer, Clause(r.Text)),
 	})
+}
+
+// Who names the client as well as it is known.
+func (r *Refusal) Who() string {
+	for _, name := range []string{r.User, r.Identity} {
+		if name != "" {
+			return name
+		}
+	}
+	return "a client"
+}
+
+// Clause fits a sentence behind a colon: a capital that only begins it becomes
+// small, and its full stop goes.
+func Clause(s string) string {
+	s = strings.TrimSuffix(s, ".")
+	if len(s) > 1 && 'A' <= s[0] && s[0] <= 'Z' && (s[1] == ' ' || 'a' <= s[1] && s[1] <= 'z') {
+		s = strings.ToLower(s[:1]) + s[1:]
+	}
+	return s
 }
 
 // Events gives the recent events, oldest first.

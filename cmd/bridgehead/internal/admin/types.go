@@ -117,7 +117,7 @@ type Refusal struct {
 	Identity string     `json:"identity,omitempty"` // IDi, as claimed
 	Client   string     `json:"client,omitempty"`
 	Cause    string     `json:"cause"` // stable name
-	Text     string     `json:"text"`
+	Text     string     `json:"text"`  // a sentence for the cause
 	Evidence []Evidence `json:"evidence,omitempty"`
 	Advice   string     `json:"advice,omitempty"` // what to do
 }

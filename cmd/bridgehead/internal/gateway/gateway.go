@@ -112,6 +112,9 @@ func (g *Gateway) openUsers(context.Context) error {
 	return err
 }
 
+// defaultPool is the name of the pool that addresses.pools makes.
+const defaultPool = "default"
+
 // stateFile is where leases are kept, below paths.state.
 const stateFile = "leases.db"
 
@@ -130,7 +133,7 @@ func (g *Gateway) openLeases(context.Context) error {
 	for i, p := range c.Addresses.Pools {
 		ranges[i] = p.Range
 	}
-	g.pools, err = lease.NewPools([]lease.PoolConfig{{Name: "default", Ranges: ranges, Reserved: g.users.fixed()}}, store)
+	g.pools, err = lease.NewPools([]lease.PoolConfig{{Name: defaultPool, Ranges: ranges, Reserved: g.users.fixed()}}, store)
 	return err
 }
 

@@ -171,7 +171,7 @@ func TestTextsForAPerson(t *testing.T) {
 		}
 	}
 	r := refusal(&ikev2.Refusal{Peer: peer, Identity: "bob", Text: "UDP is closed.", Evidence: []auth.Evidence{{Key: "a", Value: "b"}}})
-	if r.Text != "bob from 198.51.100.7:4500: UDP is closed" || len(r.Evidence) != 1 || r.Local != "" {
+	if r.Text != "UDP is closed." || r.Who() != "bob" || len(r.Evidence) != 1 || r.Local != "" {
 		t.Errorf("%+v", r)
 	}
 }

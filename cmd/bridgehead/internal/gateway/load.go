@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -59,8 +60,25 @@ func checkUsers(c *config.Config) []config.Problem {
 			Severity: config.SeverityWarning, File: p.File, Line: max(p.Line, 1), Column: max(p.Column, 1), Setting: "auth.file.path", Message: p.Text,
 		})
 	}
+	problems = append(problems, checkUserPools(c)...)
 	if f.Len() == 0 {
 		problems = append(problems, c.Warn("auth.file.path", -1, "auth.file.path: "+c.Auth.File.Path+" holds no user", "nobody can log in; add one with: bridgehead users add NAME"))
+	}
+	return problems
+}
+
+// checkUserPools warns of users who could not get an address.
+func checkUserPools(c *config.Config) []config.Problem {
+	list, _, err := secrets.List(c.Auth.File.Path)
+	if err != nil || format(c) == secrets.IPsecSecrets {
+		return nil
+	}
+	var problems []config.Problem
+	for _, u := range list {
+		if u.Pool != "" && u.Pool != defaultPool {
+			problems = append(problems, c.Warn("auth.file.path", -1,
+				fmt.Sprintf("auth.file.path: user %q names the pool %q, which is not there", u.Name, u.Pool), "the one pool is "+defaultPool))
+		}
 	}
 	return problems
 }

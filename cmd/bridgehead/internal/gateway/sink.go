@@ -42,7 +42,7 @@ func sessionEvent(e ikev2.SessionEvent) admin.Event {
 	case ikev2.EventDown:
 		event.Kind = admin.KindDown
 		text, _ := ikev2.Explain(e.Cause)
-		event.Text = fmt.Sprintf("%s logged out after %s: %s", who(i), e.Time.Sub(i.Since).Round(time.Second), sentence(text))
+		event.Text = fmt.Sprintf("%s logged out after %s: %s", who(i), e.Time.Sub(i.Since).Round(time.Second), admin.Clause(text))
 	case ikev2.EventRekeyed:
 		event.Kind = admin.KindRekeyed
 		event.Text = fmt.Sprintf("%s has new keys: %s", who(i), e.Detail)
@@ -55,17 +55,10 @@ func sessionEvent(e ikev2.SessionEvent) admin.Event {
 
 // refusal puts a refusal into the journal's form.
 func refusal(r *ikev2.Refusal) admin.Refusal {
-	name := r.User
-	if name == "" {
-		name = r.Identity
-	}
-	if name == "" {
-		name = "a client"
-	}
 	out := admin.Refusal{
 		Time: r.Time, Silent: r.Silent, Session: r.Session, Peer: r.Peer.String(), User: r.User, Identity: r.Identity,
 		Client: r.Client, Cause: string(r.Cause), Advice: r.Advice,
-		Text: fmt.Sprintf("%s from %s: %s", name, r.Peer, sentence(r.Text)),
+		Text: r.Text,
 	}
 	if r.Local.IsValid() {
 		out.Local = r.Local.String()
@@ -117,14 +110,4 @@ func who(i ikev2.SessionInfo) string {
 		return i.User
 	}
 	return i.Identity
-}
-
-// sentence fits a sentence of the catalogue behind a colon: a capital that only
-// begins it becomes small, and its end goes.
-func sentence(s string) string {
-	s = strings.TrimSuffix(s, ".")
-	if len(s) > 1 && 'A' <= s[0] && s[0] <= 'Z' && (s[1] == ' ' || 'a' <= s[1] && s[1] <= 'z') {
-		s = strings.ToLower(s[:1]) + s[1:]
-	}
-	return s
 }
