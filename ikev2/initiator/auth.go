@@ -221,11 +221,11 @@ func (sa *SA) install(now time.Time, out *Outbox) error {
 }
 
 func (sa *SA) installed(now time.Time, ev Installed, out *Outbox) error {
-	if sa.state != stateInstalling {
-		return nil
-	}
 	if ev.Err != nil {
 		return &LocalError{at{StepInstall}, ev.Err}
+	}
+	if sa.state != stateInstalling {
+		return nil
 	}
 	sa.child.installed = true
 	sa.finish(now, out)

@@ -11,8 +11,10 @@ import (
 	"bridgehead/ikev2/tunnel"
 )
 
-// logoutTime bounds the logout when a connection ends.
-const logoutTime = 5 * time.Second
+const (
+	logoutTime       = 5 * time.Second // bounds the logout when a connection ends
+	livenessInterval = time.Minute     // between checks that the gateway is there
+)
 
 // ConnectConfig is one client with traffic: a TUN device and userspace ESP.
 type ConnectConfig struct {
@@ -109,11 +111,18 @@ func carry(ctx context.Context, s *Session, up func(Interface) (func() error, er
 			return localError(StepInstall, failed)
 		}
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-s.Done():
-		return s.Err()
+	check := time.NewTicker(livenessInterval)
+	defer check.Stop()
+	for {
+		select {
+		case <-check.C:
+			// A gateway that is gone ends the session.
+			_ = s.Liveness(ctx)
+		case <-ctx.Done():
+			return nil
+		case <-s.Done():
+			return s.Err()
+		}
 	}
 }
 

@@ -66,6 +66,18 @@ func TestDataPlaneFault(t *testing.T) {
 	}
 }
 
+func TestDataPlaneFaultLater(t *testing.T) {
+	c := established(t, 20)
+	c.handle(Installed{})
+	if c.sa.state != stateEstablished {
+		t.Fatalf("state %d", c.sa.state)
+	}
+	c.handle(Installed{errors.New("device gone")})
+	if f := c.failure(); f.At() != StepInstall || f.Verdict() != VerdictLocalFault {
+		t.Errorf("%v", f)
+	}
+}
+
 func TestRekeyChild(t *testing.T) {
 	for _, withKE := range []bool{false, true} {
 		c := established(t, 21)

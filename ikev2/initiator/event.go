@@ -31,7 +31,8 @@ type Datagram struct{ Data []byte }
 // Tick tells that time has passed: the Outbox's deadline is due.
 type Tick struct{}
 
-// Installed tells how the data plane took the first Child SA.
+// Installed tells that the data plane has the first Child SA, or that it
+// failed at a change, whichever: then the SA ends.
 type Installed struct{ Err error }
 
 func (Start) event()     {}

@@ -89,17 +89,17 @@ func (p *planes) Remove(_ context.Context, id esp.ChildID) error {
 
 func (p *planes) Usage(context.Context, []esp.ChildID) ([]esp.Usage, error) { return nil, nil }
 
-// only gives the one Child SA that is installed.
-func (p *planes) only(t *testing.T) esp.Child {
+// with gives the Child SA whose inbound SPI is spi; any if that is 0.
+func (p *planes) with(t *testing.T, spi uint32) esp.Child {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.children) != 1 {
-		t.Fatalf("%d Child SAs are installed, want 1", len(p.children))
-	}
 	for _, c := range p.children {
-		return c
+		if c.In.SPI == spi || spi == 0 {
+			return c
+		}
 	}
+	t.Fatalf("no Child SA with the inbound SPI %08x is installed", spi)
 	return esp.Child{}
 }
 
@@ -231,7 +231,7 @@ func TestProfilesLogInToOurResponder(t *testing.T) {
 			if r.IKE == "" || len(r.Config.Addresses) != 2 || len(r.Config.DNS) != 1 {
 				t.Errorf("%+v", r)
 			}
-			sameKeys(t, mine.only(t), g.plane.only(t))
+			sameKeys(t, mine, g.plane)
 			for _, withKE := range []bool{false, true} {
 				if err := s.RekeyChild(t.Context(), withKE); err != nil {
 					t.Errorf("rekey of the Child SA, key exchange %t: %v", withKE, err)
@@ -243,7 +243,7 @@ func TestProfilesLogInToOurResponder(t *testing.T) {
 			if err := s.RekeyChild(t.Context(), false); err != nil {
 				t.Errorf("rekey below the new IKE SA: %v", err)
 			}
-			sameKeys(t, mine.only(t), g.plane.only(t))
+			sameKeys(t, mine, g.plane)
 			if err := s.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -254,9 +254,14 @@ func TestProfilesLogInToOurResponder(t *testing.T) {
 	}
 }
 
-// sameKeys checks that both ends agree on a Child SA.
-func sameKeys(t *testing.T, client, gateway esp.Child) {
+// sameKeys checks that both ends agree on the client's one Child SA.
+func sameKeys(t *testing.T, mine, theirs *planes) {
 	t.Helper()
+	if len(mine.children) != 1 {
+		t.Errorf("%d Child SAs are installed at the client, want 1", len(mine.children))
+	}
+	client := mine.with(t, 0)
+	gateway := theirs.with(t, client.Out.SPI)
 	same := func(a, b esp.SA) bool {
 		return a.SPI == b.SPI && a.Suite == b.Suite && slices.Equal(a.EncrKey, b.EncrKey) && slices.Equal(a.IntegKey, b.IntegKey)
 	}

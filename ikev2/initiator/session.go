@@ -145,7 +145,7 @@ func (s *Session) keepAlive() {
 }
 
 // change carries out changes of the data plane and gives the event that
-// answers an installation.
+// tells of an installation or a fault.
 func (s *Session) change(changes []Change) (next Event) {
 	if s.cfg.Plane == nil {
 		return nil
@@ -157,22 +157,15 @@ func (s *Session) change(changes []Change) (next Event) {
 			next = Installed{s.cfg.Plane.Install(ctx, c.Child)}
 		case ReplaceChild:
 			if err := s.cfg.Plane.Rekey(ctx, c.Old, c.Child); err != nil {
-				s.fault(err)
+				next = Installed{err}
 			}
 		case RemoveChild:
 			if err := s.cfg.Plane.Remove(ctx, c.Old); err != nil {
-				s.fault(err)
+				next = Installed{err}
 			}
 		}
 	}
 	return next
-}
-
-// fault records a fault of the data plane for Err.
-func (s *Session) fault(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.err = errors.Join(s.err, &LocalError{at{StepInstall}, err})
 }
 
 // publish takes over what the SA tells, and reports whether it has closed.
@@ -221,9 +214,7 @@ func (s *Session) end(err error) {
 	}
 	s.mu.Lock()
 	s.result = s.sa.Result()
-	if err != nil {
-		s.err = errors.Join(err, s.err)
-	}
+	s.err = err
 	s.mu.Unlock()
 	for _, r := range s.replies {
 		r <- err
@@ -276,7 +267,8 @@ func (s *Session) RekeyIKE(ctx context.Context) error { return s.do(ctx, RekeyIK
 func (s *Session) Liveness(ctx context.Context) error { return s.do(ctx, Liveness{}) }
 
 // Close logs out: it deletes the IKE SA and waits until the gateway agrees or
-// ctx ends. The session is over in any case. Closing it again is no error.
+// ctx ends. The session is over in any case. The error is why, if it was over
+// before for another reason than Close.
 func (s *Session) Close(ctx context.Context) error {
 	err := s.do(ctx, Delete{})
 	s.abandon()
