@@ -216,7 +216,13 @@ func (n *Namespace) Forward() {
 func (n *Namespace) Masquerade(link string) {
 	n.t.Helper()
 	n.Forward()
-	n.Rules(fmt.Sprintf("table ip nat { chain postrouting { type nat hook postrouting priority srcnat; oifname %q masquerade; } }\n", link))
+	n.Rules(fmt.Sprintf(`table ip nat {
+  chain postrouting {
+    type nat hook postrouting priority srcnat
+    oifname %q masquerade
+  }
+}
+`, link))
 }
 
 // Eventually waits until ok holds, at most for within, and fails the test

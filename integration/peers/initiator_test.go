@@ -293,6 +293,38 @@ func TestInitiatorTakesTheGroupStrongSwanAsksFor(t *testing.T) {
 	}
 }
 
+func TestInitiatorOverIPv6(t *testing.T) {
+	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
+	c := w.config()
+	c.Server = "fd00:77::1"
+	s := w.login(t, c)
+	if r := s.Result(); r.NATLocal || !s.Child().Path.Remote.Addr().Is6() {
+		t.Errorf("NAT in front of the client %t, path %v", r.NATLocal, s.Child().Path)
+	}
+}
+
+func TestInitiatorBehindNAT(t *testing.T) {
+	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
+	home, router := w.Namespace("home"), w.Namespace("router")
+	w.Link(home, []string{"192.168.1.2/24"}, router, []string{"192.168.1.1/24"})
+	outside, _ := w.Link(router, []string{"10.78.0.2/24"}, w.gateway, []string{"10.78.0.1/24"})
+	home.Run("ip", "route", "add", "default", "via", "192.168.1.1")
+	router.Masquerade(outside)
+	w.client = home
+	c := w.config()
+	c.Server = "10.78.0.1"
+	s := w.login(t, c)
+	if r := s.Result(); !r.NATLocal || !s.Child().Path.Encap {
+		t.Errorf("NAT in front of the client %t, path %v", r.NATLocal, s.Child().Path)
+	}
+	if sas := w.charon.Swanctl("--list-sas"); !strings.Contains(sas, "10.78.0.2") {
+		t.Errorf("the gateway sees another address:\n%s", sas)
+	}
+	if err := s.RekeyIKE(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInitiatorRefusesOtherEAPMethods(t *testing.T) {
 	w := newWorld(t, lab.RSA2048, "eap-md5")
 	_, err := w.dial(t.Context(), w.config())
