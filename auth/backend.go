@@ -46,10 +46,13 @@ const (
 
 // Step is one move of a conversation.
 type Step struct {
-	Packet   []byte // EAP Request, Success or Failure to relay
-	Verdict  Verdict
-	Grant    *Grant // on Accept
-	Reason   Reason // on Reject and Unavailable
+	Packet  []byte // EAP Request, Success or Failure to relay
+	Verdict Verdict
+	Grant   *Grant // on Accept
+	// Reason is set on Reject and Unavailable; on Continue where the peer's
+	// answer was refused and Packet lets it try again: should it leave
+	// instead, this is why.
+	Reason   Reason
 	Identity string // the name the peer claims, once it is known; not authenticated
 }
 

@@ -30,8 +30,9 @@ type login struct {
 
 	conversation auth.Conversation
 	rounds       int
-	lastEAP      uint8  // identifier of the last EAP packet relayed
-	claimed      string // the name the client claims, not authenticated
+	lastEAP      uint8       // identifier of the last EAP packet relayed
+	claimed      string      // the name the client claims, not authenticated
+	refused      auth.Reason // of the client's last answer, if it may try again
 	grant        *auth.Grant
 	finalAuth    *message.Auth // over the MSK
 

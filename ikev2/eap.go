@@ -124,6 +124,7 @@ func (sa *SA) goesOn(now time.Time, j *eapStep, out *Outbox) bool {
 	case j.err != nil:
 		sa.refuse(now, &PeerFault{Cause: CauseAuthUnavailable, Err: j.err, answer: eapFailure(l.lastEAP)}, out)
 	case j.step.Verdict == auth.Continue && len(j.step.Packet) >= eapHeaderLen:
+		l.refused = j.step.Reason
 		return true
 	case j.step.Verdict == auth.Reject:
 		sa.refuse(now, &PeerFault{Cause: orCause(cause, CauseAuthRejected), Evidence: evidence, answer: failure}, out)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"bridgehead/auth"
 	"bridgehead/ikev2/message"
 )
 
@@ -41,13 +42,27 @@ func farewell(ps []message.Payload) Cause {
 func (sa *SA) bidFarewell(now time.Time, in inbound, cause Cause, out *Outbox) {
 	sa.respond(now, in.Exchange, nil, out)
 	if sa.state.halfOpen() {
-		if cause == CauseClientDisconnected {
-			cause = CauseClientGaveUp
-		}
-		sa.report(now, EventRefused, cause, sa.certificateEvidence(), out)
+		var evidence []auth.Evidence
+		cause, evidence = sa.whyLeft(cause)
+		sa.report(now, EventRefused, cause, evidence, out)
 	}
 	sa.release(now, cause, out)
 	sa.linger(now, out)
+}
+
+// whyLeft is the cause behind the farewell of an unfinished login. Clients say
+// AUTHENTICATION_FAILED for whatever made them stop: after a refused password,
+// where they could try again, it is that; once they answered EAP they had
+// accepted our AUTH, which came with the first EAP request.
+func (sa *SA) whyLeft(said Cause) (Cause, []auth.Evidence) {
+	l := sa.login
+	switch {
+	case l.refused.Cause != "":
+		return l.refused.Cause, l.refused.Evidence
+	case said == CauseClientDisconnected, l.rounds > 0:
+		return CauseClientGaveUp, sa.certificateEvidence()
+	}
+	return said, sa.certificateEvidence()
 }
 
 // deleteChildren removes the Child SAs that the client deletes, named by its

@@ -69,6 +69,8 @@ func (sa *SA) silenceCause() Cause {
 		return CauseAnswersLost
 	case sa.state == StateAwaitAuth:
 		return CauseNoIKEAuth
+	case sa.login.refused.Cause != "": // it may be waiting for its user to type another password
+		return sa.login.refused.Cause
 	case sa.state == StateAwaitEAP && sa.login.rounds == 0:
 		return CauseLeftAfterAuth
 	case sa.state == StateAwaitEAP:
@@ -97,6 +99,7 @@ func (sa *SA) silenceEvidence(now time.Time) []auth.Evidence {
 	if seen.total > 0 {
 		ev = append(ev, auth.Evidence{Key: "fragments missing", Value: fmt.Sprintf("%s of %d", strings.Trim(fmt.Sprint(seen.missing), "[]"), seen.total)})
 	}
+	ev = append(ev, sa.login.refused.Evidence...)
 	return append(ev, sa.certificateEvidence()...)
 }
 

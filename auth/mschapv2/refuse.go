@@ -40,7 +40,9 @@ func (c *conversation) refuse(r *auth.Refusal) (auth.Step, error) {
 		c.state = expectFailureAck
 	}
 	text := eap.FailureMessage{Error: r.Code, Retry: retry, Challenge: c.challenge[:], Text: codeText(r.Code)}.String()
-	return c.ask(eap.NewMSCHAPv2(c.id, &eap.FailureRequest{MSID: msid, Message: []byte(text)})), nil
+	step := c.ask(eap.NewMSCHAPv2(c.id, &eap.FailureRequest{MSID: msid, Message: []byte(text)}))
+	step.Reason = c.refused()
+	return step, nil
 }
 
 // stray repeats the open request for a packet to be ignored.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"testing"
 
 	"bridgehead/auth"
@@ -132,6 +133,9 @@ func TestRetryGetsANewChallengeAndThreeTries(t *testing.T) {
 		if err != nil || f.Error != 691 || f.Version != 3 || f.Retry != (try < 3) {
 			t.Errorf("try %d: failure message %+v, %v", try, f, err)
 		}
+		if r := l.step.Reason; r.Cause != auth.CauseWrongPassword || evidence(r, "tries") != strconv.Itoa(try) {
+			t.Errorf("try %d: reason %+v, should the client leave now", try, r)
+		}
 	}
 	// The right password after the last try comes too late.
 	if step := l.send(l.respond("alice", "sesame")); step.Verdict != auth.Reject || step.Reason.Cause != auth.CauseWrongPassword || evidence(step.Reason, "tries") != "3" {
@@ -141,7 +145,9 @@ func TestRetryGetsANewChallengeAndThreeTries(t *testing.T) {
 	l = begin(t, NewHashVerifier(newStore()), auth.Peer{}, "alice", "")
 	l.send(l.identity("alice"))
 	l.send(l.respond("alice", "guess"))
-	l.send(l.respond("alice", "sesame"))
+	if step := l.send(l.respond("alice", "sesame")); step.Reason.Cause != "" {
+		t.Errorf("reason %+v after the right password", step.Reason)
+	}
 	if step := l.send(l.method(&eap.SuccessResponse{})); step.Verdict != auth.Accept {
 		t.Errorf("verdict %d, reason %+v", step.Verdict, step.Reason)
 	}
