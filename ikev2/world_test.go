@@ -49,6 +49,8 @@ type world struct {
 	clients []*device
 	peers   []*peer
 	wire    wire
+	// gatewayTime is the real time spent in the gateway and its jobs.
+	gatewayTime time.Duration
 }
 
 // wire is what the network does to datagrams.
@@ -192,13 +194,22 @@ func (w *world) flush() {
 	}
 	for _, j := range o.Jobs {
 		w.after(time.Millisecond, func() {
-			j.Run(context.Background(), &w.works)
-			w.gateway.finish(w.now, j)
+			w.timed(func() {
+				j.Run(context.Background(), &w.works)
+				w.gateway.finish(w.now, j)
+			})
 			w.flush()
 		})
 	}
 	w.events = append(w.events, o.Events...)
 	o.Reset()
+}
+
+// timed adds up what the gateway takes.
+func (w *world) timed(f func()) {
+	begin := time.Now()
+	f()
+	w.gatewayTime += time.Since(begin)
 }
 
 // carry puts a datagram on the wire.
@@ -227,7 +238,7 @@ func (w *world) carry(toGateway bool, d transport.Datagram) {
 
 func (w *world) deliver(toGateway bool, d transport.Datagram) {
 	if toGateway {
-		w.gateway.receive(w.now, d)
+		w.timed(func() { w.gateway.receive(w.now, d) })
 		w.flush()
 		return
 	}
