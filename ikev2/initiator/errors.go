@@ -94,13 +94,16 @@ type TimeoutError struct {
 	Answers bool          // whether the gateway had answered an earlier step
 	Missing []int         // numbers of the answer's fragments that never came
 	Total   int           // of how many; 0 if none came at all
-	Undone  error         // the last answer that was dropped and why; nil if none was
+	Undone  error         // why the last answer that came was dropped; nil if none was
+	Unsent  error         // why the last transmission was not even sent; nil if it was
 }
 
 func (e *TimeoutError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: no answer from %s to %d transmissions in %s", e.Step, e.Remote, e.Sent, e.Waited.Round(time.Millisecond))
 	switch {
+	case e.Unsent != nil:
+		fmt.Fprintf(&b, "; the last could not be sent: %v; check this machine's network", e.Unsent)
 	case e.Total > 0:
 		fmt.Fprintf(&b, "; %d of %d fragments of an answer never came: look for packet loss or a firewall that drops them", len(e.Missing), e.Total)
 	case e.Undone != nil:
@@ -115,8 +118,17 @@ func (e *TimeoutError) Error() string {
 	return b.String()
 }
 
-// Unwrap is why the last answer was dropped.
-func (e *TimeoutError) Unwrap() error { return e.Undone }
+// Unwrap is why the last transmission was not sent, and why the last answer
+// was dropped.
+func (e *TimeoutError) Unwrap() []error {
+	var errs []error
+	for _, err := range []error{e.Unsent, e.Undone} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
 
 // Verdict is VerdictNoAnswer.
 func (*TimeoutError) Verdict() Verdict { return VerdictNoAnswer }
@@ -162,10 +174,9 @@ func (e *RefusedError) Verdict() Verdict {
 type NoProposalError struct {
 	at
 	Protocol message.Protocol
-	Offered  string            // in strongSwan's notation
-	Answered string            // what the gateway chose instead; empty if it refused
-	Group    message.Transform // the group it asked for, where that was the trouble
-	Err      error
+	Offered  string // in strongSwan's notation
+	Answered string // what the gateway chose instead; empty if it refused
+	Err      error  // why that cannot be used, or which group it asks for
 }
 
 func (e *NoProposalError) Error() string {

@@ -330,8 +330,12 @@ func TestGatewayChecksAndDeletes(t *testing.T) {
 	if again := c.wire[len(c.wire)-1]; string(again) != string(first) || len(g.latest().answered) != 2 {
 		t.Error("the repeated request was not answered with the same octets")
 	}
+	c.deliver(g.request(g.latest(), message.ExchangeInformational, &message.Notify{Kind: message.Cookie2, Data: []byte("8 octets")}))
+	if n := message.FindNotify(g.latest().answered[2], message.Cookie2); n == nil || string(n.Data) != "8 octets" {
+		t.Errorf("COOKIE2 was answered with %+v", n)
+	}
 	c.deliver(g.request(g.latest(), message.ExchangeInformational, &message.Delete{Protocol: message.ProtocolIKE}))
-	if len(g.latest().answered) != 3 {
+	if len(g.latest().answered) != 4 {
 		t.Error("the deletion was not answered")
 	}
 	var deleted *DeletedError

@@ -9,8 +9,8 @@ import (
 	"bridgehead/ikev2/transport"
 )
 
-// Event is what an SA is told. The types are Start, Datagram, Tick, Installed
-// and the Commands.
+// Event is what an SA is told. The types are Start, Datagram, Tick, Unsent,
+// Installed and the Commands.
 type Event interface{ event() }
 
 // Endpoints are the addresses of one login: port 500 and port 4500 at both
@@ -106,6 +106,12 @@ type Change struct {
 	Old   esp.ChildID
 	Child esp.Child
 }
+
+// Unsent tells that datagrams of the Outbox could not be sent. They will be
+// again in time; if none ever can, it is part of the reason given.
+type Unsent struct{ Err error }
+
+func (Unsent) event() {}
 
 // Notice is what an SA tells. The types are Bound, Unbound, StepDone,
 // Established, Done, Rekeyed and Closed.

@@ -221,7 +221,7 @@ func (sa *SA) initAnswered(now time.Time, m *message.Message, raw []byte, out *O
 	}
 	algorithms, err := choice.IKE()
 	if err != nil {
-		return &NoProposalError{at{StepInit}, message.ProtocolIKE, suite.Describe(l.offered), choice.String(), message.Transform{}, err}
+		return &NoProposalError{at{StepInit}, message.ProtocolIKE, suite.Describe(l.offered), choice.String(), err}
 	}
 	if algorithms.Group != l.group || ke.Group != uint16(l.group) {
 		return &ProtocolError{at{StepInit}, fmt.Errorf("ikev2: KE payload of group %s and proposal with %s, expected %s in both",

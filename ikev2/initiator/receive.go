@@ -129,7 +129,7 @@ func (sa *SA) timeout(s Step, now, first time.Time, sent int, missing []int, tot
 	_, remote := sa.path()
 	return &TimeoutError{
 		at: at{s}, Remote: remote.String(), Sent: sent, Waited: now.Sub(first),
-		Answers: sa.ike != nil, Missing: missing, Total: total, Undone: sa.dropped,
+		Answers: sa.ike != nil, Missing: missing, Total: total, Undone: sa.dropped, Unsent: sa.unsent,
 	}
 }
 

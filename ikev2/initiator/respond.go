@@ -66,7 +66,8 @@ func notification(kind message.NotifyType, data []byte) []message.Payload {
 }
 
 // informed answers an INFORMATIONAL request (RFC 7296 §1.4): liveness checks
-// and notifications with nothing, deletions with the deletion of our half.
+// and notifications with nothing, a return routability check with its cookie,
+// deletions with the deletion of our half.
 func (sa *SA) informed(g *generation, ps []message.Payload, out *Outbox) (answer []message.Payload, then func() error) {
 	var gone [][]byte
 	for d := range message.All[*message.Delete](ps) {
@@ -82,6 +83,9 @@ func (sa *SA) informed(g *generation, ps []message.Payload, out *Outbox) (answer
 				}
 			}
 		}
+	}
+	if n := message.FindNotify(ps, message.Cookie2); n != nil { // RFC 4555 §3.7
+		answer = append(answer, n)
 	}
 	if gone != nil {
 		answer = append(answer, &message.Delete{Protocol: message.ProtocolESP, SPISize: 4, SPIs: gone})

@@ -335,6 +335,22 @@ func TestInterruptedDial(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeSentIsNamed(t *testing.T) {
+	c := initiator.Config{Server: "127.0.0.1", IKEPort: 1, NATTPort: 2, User: user, Password: auth.Secret(password)}
+	c.Retransmit.First, c.Retransmit.Factor = time.Millisecond, 1
+	// An IKE_SA_INIT beyond what UDP carries is refused by the kernel.
+	p := *initiator.DefaultProfile()
+	p.VendorIDs = [][]byte{make([]byte, 65000), make([]byte, 1000)}
+	p.InitOrder = append(slices.Clone(p.InitOrder), initiator.Element{Payload: message.TypeVendorID})
+	c.Profile = &p
+	_, err := initiator.Dial(t.Context(), c)
+	var e *initiator.TimeoutError
+	var unsent *transport.SendError
+	if !errors.As(err, &e) || !errors.As(err, &unsent) {
+		t.Errorf("%v, want a *TimeoutError with a *SendError", err)
+	}
+}
+
 func TestLoadOnOurResponder(t *testing.T) {
 	g := newGateway(t)
 	r, err := initiator.Load(t.Context(), initiator.LoadConfig{Config: g.client(), N: 40, Workers: 4})

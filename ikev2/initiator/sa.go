@@ -34,6 +34,7 @@ type SA struct {
 	retired  []*child // replaced Child SAs the gateway has to delete
 	result   Result
 	dropped  error // why the last datagram that was dropped, was
+	unsent   error // why the last datagrams could not be sent
 	queue    []Command
 	command  Command   // being carried out
 	keepNext time.Time // the next NAT keepalive
@@ -154,6 +155,8 @@ func (sa *SA) dispatch(now time.Time, ev Event, out *Outbox) error {
 		return sa.receive(now, ev.Data, out)
 	case Tick:
 		return sa.tick(now, out)
+	case Unsent:
+		sa.unsent = ev.Err
 	case Installed:
 		return sa.installed(now, ev, out)
 	case Command:
@@ -290,6 +293,7 @@ func (sa *SA) fragmentLimit() int {
 }
 
 func (sa *SA) send(datagrams [][]byte, out *Outbox) {
+	sa.unsent = nil
 	local, remote := sa.path()
 	for _, d := range datagrams {
 		out.Send = append(out.Send, transport.Datagram{Data: d, Local: local, Remote: remote})

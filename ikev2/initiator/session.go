@@ -109,14 +109,17 @@ func (s *Session) step1(ev Event, out *Outbox) (closed bool) {
 		out.Reset()
 		s.sa.Handle(s.cfg.Now(), ev, out)
 		s.bindings(out.Notices)
+		var unsent error
 		if len(out.Send) > 0 {
-			// What cannot be sent is sent again in time.
-			_ = s.client.transport.SendIKE(out.Send)
+			unsent = s.client.transport.SendIKE(out.Send)
 		}
 		if out.KeepAlive {
 			s.keepAlive()
 		}
 		ev = s.change(out.Plane)
+		if ev == nil && unsent != nil {
+			ev = Unsent{unsent}
+		}
 		closed = s.publish(out.Notices) || closed
 	}
 	return closed
