@@ -19,6 +19,7 @@ func (a *app) quickstartCommand() *cobra.Command {
 	var (
 		o                  = gateway.QuickOptions{Random: rand.Reader}
 		listen, pools, dns []string
+		level              slog.Level
 	)
 	c := &cobra.Command{
 		Use:   "quickstart",
@@ -40,7 +41,7 @@ host's network back as it was. The certificate stays in the folder given by
 				return usage("--dns", err)
 			}
 			o.Control = a.control
-			return a.quickstart(c.Context(), o)
+			return a.quickstart(c.Context(), o, level)
 		},
 	}
 	f := c.Flags()
@@ -54,7 +55,7 @@ host's network back as it was. The certificate stays in the folder given by
 	f.BoolVar(&o.NewPassword, "new-password", false, "make a new password for a user of an earlier run")
 	f.StringSliceVar(&pools, "pool", nil, "`PREFIX` for clients; without it, one of each family that is free here")
 	f.StringSliceVar(&dns, "dns", nil, "name server's `ADDRESS` for clients; without it, this host's")
-	f.TextVar(&o.LogLevel, "log-level", slog.LevelError, "debug, info, warn or error")
+	f.TextVar(&level, "log-level", slog.LevelError, "debug, info, warn or error")
 	return c
 }
 
@@ -63,14 +64,17 @@ func usage(flag string, err error) error {
 	return &codedError{exitUsage, fmt.Errorf("%s: %w", flag, err)}
 }
 
-func (a *app) quickstart(ctx context.Context, o gateway.QuickOptions) (err error) {
+func (a *app) quickstart(ctx context.Context, o gateway.QuickOptions, level slog.Level) (err error) {
 	q, err := gateway.PrepareQuickstart(o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, q.Close()) }()
+	// The lines below are the log of a trial; the other one is for trouble.
+	adjust := func(c *config.Config) { c.Log.Level = level }
+	adjust(q.Config)
 	logger := gateway.NewLogger(a.err, q.Config.Log, new(slog.LevelVar))
-	g, err := gateway.New(ctx, q.Config, gateway.Options{Logger: logger, Version: build().Version, File: q.File})
+	g, err := gateway.New(ctx, q.Config, gateway.Options{Logger: logger, Version: build().Version, File: q.File, Adjust: adjust})
 	if err != nil {
 		return fmt.Errorf("not started: %w", err)
 	}

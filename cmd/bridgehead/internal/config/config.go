@@ -53,6 +53,7 @@ type IKE struct {
 	Order              suite.Order     // default "gateway"
 	FragmentSize       int             // octets of an IP packet; default 1280; RFC 7383
 	DPD                time.Duration   // silence before a client is asked for life; default 40m, "0" never asks
+	LoginTimeout       time.Duration   // from the first message to the end of the login; default 60s, for a person types the password
 	HalfOpenPerAddress int             // logins under way from one address; default 256
 	HalfOpenTotal      int             // logins under way in all; default 10000
 	CookieThreshold    int             // logins under way from which on cookies are asked for; default 128; RFC 7296 §2.6
@@ -137,7 +138,7 @@ func Default() *Config {
 		Server: Server{IKEPort: 500, NATTPort: 4500},
 		IKE: IKE{
 			Proposals: suite.DefaultIKE(), Order: suite.GatewayOrder,
-			FragmentSize: 1280, DPD: 40 * time.Minute,
+			FragmentSize: 1280, DPD: 40 * time.Minute, LoginTimeout: time.Minute,
 			HalfOpenPerAddress: 256, HalfOpenTotal: 10000, CookieThreshold: 128,
 		},
 		ESP:       ESP{Proposals: suite.DefaultESP()},

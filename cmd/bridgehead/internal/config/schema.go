@@ -156,6 +156,7 @@ var schema = []setting{
 	one("ike.order", "whose preference counts", orderKind(), func(c *Config) *suite.Order { return &c.IKE.Order }),
 	one("ike.fragment_size", "largest IP packet that IKE sends, octets (RFC 7383)", number(576, 9000), func(c *Config) *int { return &c.IKE.FragmentSize }),
 	one("ike.dpd", `silence before a client is asked for a sign of life; "0" never asks`, durationKind(), func(c *Config) *time.Duration { return &c.IKE.DPD }),
+	one("ike.login_timeout", "how long a login may take, the typing of the password included", durationKind(), func(c *Config) *time.Duration { return &c.IKE.LoginTimeout }),
 	one("ike.half_open_per_address", "logins under way from one address", number(1, 100000), func(c *Config) *int { return &c.IKE.HalfOpenPerAddress }),
 	one("ike.half_open_total", "logins under way in all", number(1, 1000000), func(c *Config) *int { return &c.IKE.HalfOpenTotal }),
 	one("ike.cookie_threshold", "logins under way from which on clients must prove their address (RFC 7296 §2.6)", number(1, 1000000), func(c *Config) *int { return &c.IKE.CookieThreshold }),

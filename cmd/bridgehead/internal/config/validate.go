@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// minLoginTimeout leaves time for a retransmission.
+const minLoginTimeout = time.Second
+
 // validate checks what no single value shows: how settings fit together, and
 // the files they name.
 func (c *Config) validate() []Problem {
@@ -17,6 +20,9 @@ func (c *Config) validate() []Problem {
 		problems = append(problems, c.At("ike.half_open_per_address", -1,
 			fmt.Sprintf("ike.half_open_per_address: %d is more than half_open_total (%d)", c.IKE.HalfOpenPerAddress, c.IKE.HalfOpenTotal),
 			"expected at most half_open_total"))
+	}
+	if d := c.IKE.LoginTimeout; d < minLoginTimeout {
+		problems = append(problems, c.At("ike.login_timeout", -1, fmt.Sprintf("ike.login_timeout: %s is too short for any login", d), "expected 1s or more; 60s lets a person type"))
 	}
 	if d := c.IKE.DPD; d > 0 && d < 10*time.Second {
 		problems = append(problems, c.Warn("ike.dpd", -1, "ike.dpd: under 10s wakes and loses sleeping phones", "40m suits phones"))

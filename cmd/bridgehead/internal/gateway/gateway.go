@@ -198,7 +198,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		Limits: ikev2.Limits{
 			HalfOpen: c.IKE.HalfOpenTotal, HalfOpenPerAddress: c.IKE.HalfOpenPerAddress, CookieThreshold: c.IKE.CookieThreshold,
 		},
-		Timers: ikev2.Timers{DPD: dpd}, FragmentSize: c.IKE.FragmentSize,
+		Timers: ikev2.Timers{DPD: dpd, HalfOpen: c.IKE.LoginTimeout}, FragmentSize: c.IKE.FragmentSize,
 		Logger: g.logger, Rand: rand.Reader, Now: time.Now,
 		Sink: &sink{g.journal, g.metrics},
 		Send: g.send,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -35,7 +34,6 @@ type QuickOptions struct {
 	Pools       []config.Pool
 	DNS         []netip.Addr
 	Control     string // the control socket; required
-	LogLevel    slog.Level
 	Random      io.Reader
 }
 
@@ -248,9 +246,6 @@ masquerade = true
 [auth.file]
 path = "` + quickUsers + `"
 
-[log]
-level = {{quote .Level}}
-
 [paths]
 state   = "."
 control = {{quote .Control}}
@@ -271,12 +266,11 @@ func writeQuickConfig(file, name string, issued *pki.Issued, o QuickOptions) err
 	}
 	var text strings.Builder
 	err = quickTemplate.Execute(&text, struct {
-		Name, Control, Certificate, Key, Authority, Level string
-		Listen, Pools, DNS                                []string
-		IKEPort, NATTPort                                 uint16
+		Name, Control, Certificate, Key, Authority string
+		Listen, Pools, DNS                         []string
+		IKEPort, NATTPort                          uint16
 	}{
 		name, control, filepath.Base(issued.CertificatePath), filepath.Base(issued.KeyPath), filepath.Base(issued.AuthorityPath),
-		strings.ToLower(o.LogLevel.String()),
 		texts(o.Listen), texts(o.Pools), texts(o.DNS), o.IKEPort, o.NATTPort,
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ const shutdownTime = 10 * time.Second
 // good-bye, puts the host back as it was, and closes everything, within ten
 // seconds.
 func (g *Gateway) Run(ctx context.Context) error {
+	collectEarlier()
 	answering, stopAnswering := context.WithCancel(ctx)
 	defer stopAnswering()
 	// Sockets, device and control socket outlive the responder, which needs
