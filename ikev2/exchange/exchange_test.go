@@ -183,8 +183,8 @@ func TestRequestsAreRepeatedAndGivenUp(t *testing.T) {
 	}
 	r.Begin(epoch, [][]byte{{1}}, policy, octets)
 	var at []time.Duration
-	for now := epoch; ; {
-		now = r.Deadline()
+	for {
+		now := r.Deadline()
 		if again, gaveUp := r.Due(now.Add(-1), policy, octets); again != nil || gaveUp {
 			t.Fatal("due before the deadline")
 		}
