@@ -121,22 +121,7 @@ func newGateway(t testing.TB) *gateway {
 		t.Fatal(err)
 	}
 	g := &gateway{transport: sockets, plane: newPlanes(), root: x509.NewCertPool()}
-	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := certificate(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}, nil, rootKey, nil)
-	leaf := certificate(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: gatewayName}, DNSNames: []string{gatewayName}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, root, key, rootKey)
-	g.root.AddCert(root)
+	leaf, key := g.certificates(t)
 	var ranges []lease.Range
 	for _, p := range []string{"192.0.2.0/24", "2001:db8::/96"} {
 		r, err := lease.ParseRange(p)
@@ -179,6 +164,28 @@ func newGateway(t testing.TB) *gateway {
 		reading.Wait()
 	})
 	return g
+}
+
+// certificates makes the gateway's certificate and the root it trusts.
+func (g *gateway) certificates(t testing.TB) (*x509.Certificate, *rsa.PrivateKey) {
+	t.Helper()
+	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := certificate(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, nil, rootKey, nil)
+	leaf := certificate(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: gatewayName}, DNSNames: []string{gatewayName}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, root, key, rootKey)
+	g.root.AddCert(root)
+	return leaf, key
 }
 
 func (g *gateway) client() initiator.Config {
@@ -362,6 +369,55 @@ func TestLoadOnOurResponder(t *testing.T) {
 	r, err = initiator.Load(t.Context(), initiator.LoadConfig{Config: c, N: 3, Workers: 1})
 	if err != nil || r.Failed != 3 || r.Failures["wrong-user-or-password at EAP challenge"] != 3 || r.Error == "" {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestLoadHolds(t *testing.T) {
+	g := newGateway(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	held := 0
+	r, err := initiator.Load(ctx, initiator.LoadConfig{
+		Config: g.client(), N: 30, Workers: 3, Hold: true,
+		Each: func(n int, c *initiator.Config) {
+			c.Identity = &message.ID{Kind: message.IDKeyID, Data: []byte{byte(n)}}
+		},
+		Held: func(initiator.LoadReport) {
+			sessions, err := g.Sessions(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			held = len(sessions)
+			cancel()
+		},
+	})
+	if held != 30 || r.Logins != 30 || r.Failed != 0 || r.Logout.Max == 0 || err != nil {
+		t.Errorf("%d sessions were held; %+v, %v", held, r, err)
+	}
+	if sessions, err := g.Sessions(t.Context()); len(sessions) != 0 || err != nil {
+		t.Errorf("%d sessions are left, %v", len(sessions), err)
+	}
+}
+
+func TestProbeOfOurResponder(t *testing.T) {
+	g := newGateway(t)
+	r := initiator.Probe(t.Context(), g.client())
+	if r.Verdict != initiator.VerdictOK || r.Err != nil || len(r.Steps) != 7 || r.Cert == nil || r.Cert.DaysLeft != 0 || len(r.Addresses) != 2 || r.Logout <= 0 {
+		t.Errorf("%+v", r)
+	}
+	for _, test := range []struct {
+		change  func(*initiator.Config)
+		verdict initiator.Verdict
+		step    initiator.Step
+	}{
+		{func(c *initiator.Config) { c.Server = "no-such-host.invalid" }, initiator.VerdictUnresolved, initiator.StepResolve},
+		{func(c *initiator.Config) { c.Password = auth.Secret("wrong") }, initiator.VerdictCredentials, initiator.StepChallenge},
+		{func(c *initiator.Config) { c.IKE = suite.Proposals{} }, initiator.VerdictLocalFault, initiator.StepInit},
+	} {
+		c := g.client()
+		test.change(&c)
+		if r := initiator.Probe(t.Context(), c); r.Verdict != test.verdict || r.FailedAt != test.step || r.Error == "" {
+			t.Errorf("%+v, want %s", r, test.verdict)
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ func (sa *SA) advance(to state) error {
 // NewSA makes an SA that waits for Start. The error is a *LocalError.
 func NewSA(cfg Config) (*SA, error) {
 	cfg = cfg.withDefaults()
-	if cfg.IKE == nil && len(cfg.Profile.IKE) == 0 || cfg.ESP == nil && len(cfg.Profile.ESP) == 0 {
+	if len(cfg.ikeProposals()) == 0 || len(cfg.espProposals()) == 0 {
 		return nil, &LocalError{at{StepInit}, errors.New("ikev2: no proposals configured; name at least one for IKE and one for ESP")}
 	}
 	return &SA{cfg: cfg}, nil
