@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bridgehead/cmd/bridgehead/internal/admin"
+	"bridgehead/cmd/bridgehead/internal/pki"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -121,6 +123,11 @@ func gatewayFor(t *testing.T, g admin.Gateway) string {
 		Time: noon, Session: "00cc", Peer: "198.51.100.9:500", User: "carol", Client: "windows", Cause: "no-ike-proposal",
 		Text:     "The client and the gateway have no IKE proposal in common.",
 		Evidence: []admin.Evidence{{Key: "offered", Value: "3des-sha1-modp1024"}}, Advice: "Raise the client's settings.",
+	})
+	j.Refuse(admin.Refusal{
+		Time: noon, Silent: true, Session: "00dd", Peer: "198.51.100.10:500", Cause: "never-continued",
+		Text: "The client began a login and never continued it.", Advice: "Open the port.",
+		Likely: []string{"UDP port 4500 is closed.", "IP fragments are lost."},
 	})
 	registry := prometheus.NewRegistry()
 	s, err := admin.Listen(admin.Config{Socket: socket, Gateway: g, Journal: j, Metrics: registry, Logger: slog.New(slog.DiscardHandler)})
@@ -288,6 +295,34 @@ func TestCheckListsEveryMistake(t *testing.T) {
 	if asJSON.code != exitConfig || !strings.Contains(asJSON.out, `"ok": false`) || strings.Count(asJSON.out, `"message"`) < 5 || asJSON.err != "" {
 		t.Errorf("got %s", asJSON)
 	}
+}
+
+func TestCheckExplains(t *testing.T) {
+	golden := func(name, got string) { golden(t, name, got) }
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	issued, err := pki.Store{Dir: ".", Random: rand.Reader}.Ensure([]string{"vpn.example.org"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := bridgehead(t, "a good password\n", "users", "add", "alice", "--file", "users"); got.code != exitDone {
+		t.Fatal(got)
+	}
+	text := fmt.Sprintf("[server]\nname = \"vpn.example.org\"\ncertificate = %q\nkey = %q\nchain = %q\n[addresses]\npools = \"10.9.0.0/24\"\n[auth.file]\npath = \"users\"\n",
+		issued.CertificatePath, issued.KeyPath, issued.AuthorityPath)
+	if err := os.WriteFile("b.toml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plain := bridgehead(t, "", "check", "--config", "b.toml")
+	explained := bridgehead(t, "", "check", "--config", "b.toml", "--explain")
+	asJSON := bridgehead(t, "", "check", "--config", "b.toml", "--explain", "--json")
+	t.Chdir(root)
+	golden("check", plain.String())
+	golden("check-explain", explained.String())
+	golden("check-explain-json", asJSON.String())
 }
 
 func TestVisible(t *testing.T) {

@@ -71,5 +71,11 @@ func (a *app) printRefusals(list []admin.Refusal) {
 		if r.Advice != "" {
 			fmt.Fprintf(a.out, "  > %s\n", visible(r.Advice))
 		}
+		if len(r.Likely) > 0 {
+			fmt.Fprintln(a.out, "  What may lie behind it, the likeliest first:")
+		}
+		for i, cause := range r.Likely {
+			fmt.Fprintf(a.out, "    %d. %s\n", i+1, visible(cause))
+		}
 	}
 }
