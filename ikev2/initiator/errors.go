@@ -304,11 +304,19 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 // Verdict is VerdictProtocol.
 func (*ProtocolError) Verdict() Verdict { return VerdictProtocol }
 
-// DeletedError reports that the gateway ended the IKE SA.
-type DeletedError struct{ at }
+// DeletedError reports that the gateway ended the IKE SA, or the only Child
+// SA, without which the other is of no use to a client.
+type DeletedError struct {
+	at
+	ChildOnly bool
+}
 
 func (e *DeletedError) Error() string {
-	return fmt.Sprintf("%s: the gateway deleted the IKE SA; its log says why", e.Step)
+	what := "IKE SA"
+	if e.ChildOnly {
+		what = "Child SA"
+	}
+	return fmt.Sprintf("%s: the gateway deleted the %s; its log says why", e.Step, what)
 }
 
 // Verdict is VerdictDeletedByPeer.

@@ -349,6 +349,21 @@ func TestGatewayChecksAndDeletes(t *testing.T) {
 	}
 }
 
+func TestGatewayDeletesTheOnlyChild(t *testing.T) {
+	c := established(t, 31)
+	g := c.gateway
+	child, _ := c.sa.Child()
+	gone := &message.Delete{Protocol: message.ProtocolESP, SPISize: 4, SPIs: [][]byte{binary.BigEndian.AppendUint32(nil, child.Out.SPI)}}
+	c.deliver(g.request(g.latest(), message.ExchangeInformational, gone))
+	var deleted *DeletedError
+	if f := c.failure(); !errors.As(f, &deleted) || !deleted.ChildOnly || !slices.Equal(c.kinds(), []ChangeKind{RemoveChild}) {
+		t.Errorf("%v; data plane %v", f, c.kinds())
+	}
+	if last := g.asked[len(g.asked)-1]; last.Exchange != message.ExchangeInformational {
+		t.Errorf("the last request is %s, want the deletion of the IKE SA", last.Exchange)
+	}
+}
+
 func TestGatewayFallsSilent(t *testing.T) {
 	c := established(t, 30)
 	c.lose = func(toGateway bool, n int, _ []byte) bool { return toGateway }

@@ -40,9 +40,13 @@ func (sa *SA) leave(now time.Time, err error, out *Outbox) {
 	if sa.ike == nil || sa.ike.requests.Outstanding() || sa.cfg.Profile.SilentLeave && sa.state < stateInstalling {
 		return
 	}
-	switch err.(type) {
-	case *DeletedError, *RefusedError, *CredentialsError, *MethodError:
-		if sa.proof&proofMSK == 0 || sa.state == stateEstablished {
+	switch err := err.(type) {
+	case *DeletedError:
+		if !err.ChildOnly {
+			return // the gateway has ended it
+		}
+	case *RefusedError, *CredentialsError, *MethodError:
+		if sa.proof&proofMSK == 0 {
 			return // the gateway has ended it
 		}
 	}

@@ -75,7 +75,7 @@ func (sa *SA) informed(g *generation, ps []message.Payload, out *Outbox) (answer
 		case d.Protocol == message.ProtocolIKE && g == sa.old:
 			return nil, func() error { sa.forgetOld(out); return nil }
 		case d.Protocol == message.ProtocolIKE:
-			return nil, func() error { return &DeletedError{at{sa.step()}} }
+			return nil, func() error { return &DeletedError{at: at{sa.step()}} }
 		case d.Protocol == message.ProtocolESP && d.SPISize == 4:
 			for _, spi := range d.SPIs {
 				if ours, ok := sa.deleted(binary.BigEndian.Uint32(spi), out); ok {
@@ -91,8 +91,7 @@ func (sa *SA) informed(g *generation, ps []message.Payload, out *Outbox) (answer
 		answer = append(answer, &message.Delete{Protocol: message.ProtocolESP, SPISize: 4, SPIs: gone})
 	}
 	if sa.child == nil {
-		// A client has no use for an IKE SA that carries nothing.
-		then = func() error { return &DeletedError{at{StepDelete}} }
+		then = func() error { return &DeletedError{at: at{StepDelete}, ChildOnly: true} }
 	}
 	return answer, then
 }

@@ -128,7 +128,7 @@ func TestEveryFailureIsNamed(t *testing.T) {
 		&CredentialsError{at{StepChallenge}, "alice", 0, ""},
 		&MethodError{at{StepMethod}, "TLS"},
 		&ProtocolError{at{StepFinal}, inner},
-		&DeletedError{at{StepLiveness}},
+		&DeletedError{at: at{StepLiveness}},
 		&LocalError{at{StepInstall}, inner},
 		&InterruptedError{at{StepInit}, inner},
 	} {
