@@ -78,6 +78,16 @@ func (s *Charon) Load(connections string) {
 	s.Swanctl("--load-all", "--clear", "--noprompt")
 }
 
+// Trust makes an authority the only one; it takes effect with the next Load.
+func (s *Charon) Trust(authority *Certificate) {
+	s.t.Helper()
+	dir := filepath.Join(s.dir, "swanctl/x509ca")
+	if err := os.RemoveAll(dir); err != nil {
+		s.t.Fatal(err)
+	}
+	authority.Write(filepath.Join(dir, "only.pem"))
+}
+
 func (s *Charon) writeConfig(c CharonConfig) {
 	s.t.Helper()
 	level := max(c.LogLevel, 1)

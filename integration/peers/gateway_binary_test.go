@@ -88,6 +88,7 @@ type (
 	refusal struct {
 		Peer, User, Client, Cause, Text, Advice string
 		Silent                                  bool
+		Likely                                  []string
 		Evidence                                []struct{ Key, Value string }
 	}
 	event struct{ Kind, User, Cause, Text string }

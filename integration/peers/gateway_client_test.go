@@ -13,8 +13,9 @@ import (
 // client is a road warrior's machine.
 type client struct {
 	*lab.Namespace
-	uplink lab.Uplink
-	charon *lab.Charon
+	uplink   lab.Uplink
+	charon   *lab.Charon
+	settings string // of charon, further lines
 }
 
 // newClient makes a machine in the internet.
@@ -30,7 +31,7 @@ func (s *site) swanctl(t *testing.T, c *client, connections ...string) *lab.Char
 	t.Helper()
 	c.charon = c.StartCharon(lab.CharonConfig{
 		Connections: strings.Join(connections, "\n"),
-		Settings:    "retransmit_timeout = 1.0\n  retransmit_base = 1.4\n  retransmit_tries = 3",
+		Settings:    c.settings + "\n  retransmit_timeout = 1.0\n  retransmit_base = 1.4\n  retransmit_tries = 3",
 		Authorities: map[string]*lab.Certificate{"root.pem": s.root},
 	})
 	return c.charon
@@ -44,6 +45,7 @@ type connection struct {
 	ike, esp       string
 	vips           string // "none": no addresses are asked for
 	more           string // further lines of the connection
+	secrets        string // further secrets
 }
 
 // String is the entry.
@@ -76,8 +78,9 @@ func (c connection) String() string {
   %[6]s
 } }
 secrets { eap-%[1]s { id = %[4]s
-  secret = "%[7]s" } }
-`, c.name, c.server, c.ike, c.user, c.esp, c.more, c.password)
+  secret = "%[7]s" }
+  %[8]s }
+`, c.name, c.server, c.ike, c.user, c.esp, c.more, c.password, c.secrets)
 }
 
 // reaches checks that the client gets through to the host inside over both

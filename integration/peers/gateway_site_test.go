@@ -191,6 +191,21 @@ func (s *site) events(t *testing.T) []event {
 	return list
 }
 
+// sessionFrom is the only session of a client.
+func (s *site) sessionFrom(t *testing.T, c *client) session {
+	t.Helper()
+	var found []session
+	for _, in := range s.sessions(t) {
+		if strings.HasPrefix(in.Peer, c.uplink.IPv4.String()+":") {
+			found = append(found, in)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d sessions from %s, want 1: %+v", len(found), c.uplink.IPv4, found)
+	}
+	return found[0]
+}
+
 // nobodyIn waits until no session is left and every address is free again.
 func (s *site) nobodyIn(t *testing.T) {
 	t.Helper()
