@@ -157,7 +157,7 @@ secrets { eap-1 { id = %s
 pools { p4 { addrs = 10.64.0.0/16 }
         p6 { addrs = 2001:db8::/96 } }
 `, alg.ike, gatewayName, alg.esp, user, password),
-		Settings:     "init_limit_half_open = 0\n  cookie_threshold = 0\n  block_threshold = 0\n  ikesa_table_size = 4096\n  ikesa_table_segments = 16",
+		Settings:     "dos_protection = no\n  ikesa_table_size = 4096\n  ikesa_table_segments = 16",
 		Certificates: map[string]*lab.Certificate{"gw.pem": s.server},
 		Authorities:  map[string]*lab.Certificate{"issuing.pem": s.issuing},
 	})

@@ -4,8 +4,6 @@ package compare
 
 import (
 	"bufio"
-	"encoding/json"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,21 +16,26 @@ func (s *scene) hold(alg suites, n, workers int) (release func()) {
 	args := s.benchCommand(alg, "-n", strconv.Itoa(n), "-w", strconv.Itoa(workers), "--hold")
 	cmd := s.client.Command(args[0], args[1:]...)
 	cmd.Stdin = strings.NewReader(password + "\n")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	progress, err := cmd.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	lines := bufio.NewReader(out)
-	guard := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() }) // a report that never comes fails below
+	guard := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() }) // ends the lines below
 	defer guard.Stop()
-	var r benchReport
-	if err := json.NewDecoder(lines).Decode(&r); err != nil || r.Logins != n {
-		_ = cmd.Process.Kill()
-		s.t.Fatalf("holding %d sessions: %v, %+v", n, err, r)
+	want := strconv.Itoa(n) + " sessions are up"
+	var seen []string
+	for lines := bufio.NewScanner(progress); ; {
+		if !lines.Scan() {
+			_ = cmd.Process.Kill()
+			s.t.Fatalf("%q never came: %s", want, strings.Join(seen, "\n"))
+		}
+		if strings.HasPrefix(lines.Text(), want) {
+			break
+		}
+		seen = append(seen, lines.Text())
 	}
 	return func() {
 		_ = cmd.Process.Signal(syscall.SIGINT)
