@@ -36,7 +36,8 @@ type login struct {
 	grant        *auth.Grant
 	finalAuth    *message.Auth // over the MSK
 
-	seen observations
+	seen  observations
+	reach reach
 }
 
 // receiveAuth gives an IKE_AUTH request to the step that awaits it.

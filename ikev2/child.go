@@ -96,7 +96,7 @@ func (sa *SA) chooseFirstChild(out *Outbox) (suite.Choice, error) {
 	if err != nil {
 		return suite.Choice{}, proposalFault(CauseNoESPProposal, sa.cfg.ESP, r.sa.Proposals, err)
 	}
-	sa.noteProposals(out, "ESP", suite.Describe(r.sa.Proposals), sa.cfg.ESP.String(), choice.String())
+	sa.noteProposals(out, "ESP", suite.Describe(r.sa.Proposals), sa.cfg.espText, choice.String())
 	return choice, nil
 }
 

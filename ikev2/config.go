@@ -189,8 +189,9 @@ func (c *Config) validate() error {
 // settings is a Config made ready. The shards share it and only read it.
 type settings struct {
 	Config
-	certificates []*identity
-	subnets      []message.Selector // LocalSubnets
+	certificates     []*identity
+	subnets          []message.Selector // LocalSubnets
+	ikeText, espText string             // IKE and ESP as they are written
 }
 
 func newSettings(c Config) (*settings, error) {
@@ -198,7 +199,7 @@ func newSettings(c Config) (*settings, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	s := &settings{Config: c}
+	s := &settings{Config: c, ikeText: c.IKE.String(), espText: c.ESP.String()}
 	for _, cert := range c.Certificates {
 		id, err := newIdentity(cert)
 		if err != nil {

@@ -125,6 +125,10 @@ func (sa *SA) goesOn(now time.Time, j *eapStep, out *Outbox) bool {
 		sa.refuse(now, &PeerFault{Cause: CauseAuthUnavailable, Err: j.err, answer: eapFailure(l.lastEAP)}, out)
 	case j.step.Verdict == auth.Continue && len(j.step.Packet) >= eapHeaderLen:
 		l.refused = j.step.Reason
+		if cause != "" {
+			sa.note(out, slog.LevelWarn, "answer not accepted, the client may try again",
+				slog.String("user", l.claimed), slog.String("cause", string(cause)))
+		}
 		return true
 	case j.step.Verdict == auth.Reject:
 		sa.refuse(now, &PeerFault{Cause: orCause(cause, CauseAuthRejected), Evidence: evidence, answer: failure}, out)

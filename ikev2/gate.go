@@ -17,6 +17,7 @@ type gate struct {
 	reg      *registrar
 	halfOpen *halfOpenCount
 	cookies  cookieJar
+	reports  budget
 	seed     maphash.Seed
 	inits    map[initKey]*SA // by request; nil once the SA is gone
 	expiry   []initExpiry    // of inits, the oldest first
@@ -33,6 +34,33 @@ type initKey struct {
 type initExpiry struct {
 	key  initKey
 	when time.Time
+}
+
+// budget rations what strangers can make us write: so many at once, and so
+// many a second from then on.
+type budget struct {
+	left float64
+	last time.Time
+}
+
+const (
+	budgetBurst  = 50
+	budgetPerSec = 5
+)
+
+// take spends one; false: none is left.
+func (b *budget) take(now time.Time) bool {
+	if b.last.IsZero() {
+		b.left = budgetBurst
+	} else {
+		b.left = min(budgetBurst, b.left+now.Sub(b.last).Seconds()*budgetPerSec)
+	}
+	b.last = now
+	if b.left < 1 {
+		return false
+	}
+	b.left--
+	return true
 }
 
 func newGate(cfg *settings, reg *registrar, h *halfOpenCount) *gate {
@@ -116,7 +144,8 @@ func (g *gate) admit(now time.Time, m *message.Message, d transport.Datagram, ou
 	return false
 }
 
-// turnAway answers a request that makes no SA.
+// turnAway answers a request that makes no SA. Its sender may be anybody, so
+// that reports are rationed; the counters tell the rest.
 func (g *gate) turnAway(now time.Time, m *message.Message, req initRequest, d transport.Datagram, err error, out *Outbox) {
 	if errors.Is(err, errWrongGroup) {
 		g.reg.count(SentInvalidKE)
@@ -134,9 +163,12 @@ func (g *gate) turnAway(now time.Time, m *message.Message, req initRequest, d tr
 	}
 	g.reg.count(SentNoProposal)
 	g.answer(m.Header, status(notifyFor(fault.Cause), fault.data), d, out)
+	g.reg.count(LoginsRefused)
+	if !g.reports.take(now) {
+		return
+	}
 	r := newRefusal(now, fault.Cause, withError(fault.Evidence, fault.Err))
 	r.Peer, r.Local, r.Client = d.Remote, d.Local, recognise(m.Payloads).String()
-	g.reg.count(LoginsRefused)
 	out.Events = append(out.Events, SessionEvent{Kind: EventRefused, Time: now, Cause: r.Cause, Refusal: r})
 }
 
@@ -146,7 +178,7 @@ func (g *gate) answer(h message.Header, p message.Payload, d transport.Datagram,
 	h.Version, h.Flags, h.ResponderSPI = message.Version2, message.FlagResponse, message.SPI{}
 	m := message.Message{Header: h, Payloads: []message.Payload{p}}
 	answer := m.Append(nil)
-	if !fits(answer, d.Data) {
+	if !fits(len(answer), len(d.Data)) {
 		g.reg.count(DropAmplification)
 		return
 	}

@@ -248,3 +248,59 @@ func TestLoginOverIPv6(t *testing.T) {
 		t.Errorf("path %+v, expected plain ESP", path)
 	}
 }
+
+// Whoever holds the keys may still point our chain of certificates at a
+// victim: another address than that of IKE_SA_INIT gets three times what came
+// from it, and more only once an answer has arrived there.
+func TestAnswersToAnAddressNotProven(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	p := w.newPeer().init()
+	p.from = netip.MustParseAddrPort("198.51.100.66:4500")
+	request := p.seal(message.ExchangeAuth, 0, 1, append([]message.Payload{p.idi}, append(p.asks, p.child()...)...), 0)[0]
+	in, out, rounds := 0, 0, 0
+	for ; out == 0 && rounds < 10; rounds++ {
+		in += len(request)
+		for _, d := range p.raw(request) {
+			out += len(d)
+		}
+		if out > 3*in {
+			t.Fatalf("%d octets went out for %d", out, in)
+		}
+	}
+	if rounds == 1 || out == 0 {
+		t.Errorf("answered with %d octets after %d requests of %d", out, rounds, len(request))
+	}
+	p.hear(p.open(p.heard, message.FlagResponse, 1))
+	p.id = 2
+	for range 3 {
+		p.answerEAP()
+	}
+	if _, err := p.eap.Respond(p.challenge); err != nil {
+		t.Fatal(err)
+	}
+	if answer := p.prove(); message.FindTS(answer, true) == nil {
+		t.Errorf("the login does not go on from the proven address: %s", describe(answer))
+	}
+}
+
+// A flood of requests that are refused without state fills no log.
+func TestReportsOfStrangersAreRationed(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	p := w.newPeer()
+	weak := []message.Proposal{{Number: 1, Protocol: message.ProtocolIKE, Transforms: []message.Transform{{Type: message.TransformENCR, ID: 3}}}}
+	request := p.initMessage(weak, &message.KE{Group: 2, Data: make([]byte, 128)})
+	for range 1000 {
+		hostile(t, w, p, request)
+	}
+	if got := w.counter(LoginsRefused); got != 1000 {
+		t.Errorf("%d refusals were counted", got)
+	}
+	w.run(10*time.Second, nil)
+	p.raw(request)
+	if n := len(w.refusals()); n != 1 {
+		t.Errorf("%d reports after the flood, expected the one of later", n)
+	}
+	if got := w.gateway.gate.reports.left; got < 10*budgetPerSec-2 || got > budgetBurst {
+		t.Errorf("%v reports are left", got)
+	}
+}

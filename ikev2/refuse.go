@@ -89,6 +89,10 @@ func (sa *SA) fail(now time.Time, err error, out *Outbox) {
 // that was up ends with an event when that is done.
 func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 	t := &teardown{job: job{sa}, children: sa.childIDs()}
+	if sa.session.isUp && !sa.session.ended {
+		sa.session.ended = true
+		t.report = &SessionEvent{Kind: EventDown, Time: now, Session: sa.info(), Cause: cause}
+	}
 	for _, c := range sa.children {
 		sa.reg.releaseSPI(c.in)
 	}
@@ -102,10 +106,6 @@ func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 			t.conversation = sa.login.conversation
 		}
 		sa.login.conversation = nil
-	}
-	if sa.session.isUp && !sa.session.ended {
-		sa.session.ended = true
-		t.report = &SessionEvent{Kind: EventDown, Time: now, Session: sa.info(), Cause: cause}
 	}
 	if len(t.children) > 0 || t.holder != "" || t.conversation != nil || t.report != nil {
 		out.Jobs = append(out.Jobs, t)

@@ -135,6 +135,10 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 		return
 	}
 	sa.prove(provedKeys)
+	if sa.login != nil {
+		fresh := sa.responses.Classify(m.Header.MessageID) == exchange.Fresh
+		sa.login.reach.heard(d.Remote.Addr(), len(d.Data), fresh)
+	}
 	fragment := exchange.FragmentOf(m)
 	if !sa.wants(m.Header, fragment, d, out) {
 		return
@@ -188,7 +192,7 @@ func (sa *SA) wants(h message.Header, f *message.SKF, d transport.Datagram, out 
 		sa.observeRepeated()
 		if f == nil || f.Number == 1 {
 			sa.reg.count(Retransmitted)
-			send(sa.responses.Last(), path{d.Local, d.Remote}, out)
+			sa.answer(sa.responses.Last(), path{d.Local, d.Remote}, out)
 		}
 	case exchange.InProgress:
 		sa.observeRepeated()
@@ -302,7 +306,21 @@ func (sa *SA) respond(now time.Time, x message.ExchangeType, ps []message.Payloa
 		return
 	}
 	sa.responses.Answer(datagrams)
-	send(datagrams, sa.asker, out)
+	sa.answer(datagrams, sa.asker, out)
+}
+
+// answer sends an answer where its request came from, during a login only as
+// much as that address may get.
+func (sa *SA) answer(datagrams [][]byte, to path, out *Outbox) {
+	octets := 0
+	for _, d := range datagrams {
+		octets += len(d)
+	}
+	if sa.login != nil && !sa.login.reach.allows(to.remote.Addr(), octets) {
+		sa.reg.count(DropAmplification)
+		return
+	}
+	send(datagrams, to, out)
 }
 
 // request sends a request of our own. None may be outstanding.

@@ -93,7 +93,10 @@ func newSA(now time.Time, cfg *settings, reg *registrar, d transport.Datagram, r
 		session: &session{
 			id: id, begun: now, client: recognise(req.Payloads),
 		},
-		login:   &login{initRequest: d.Data, ni: req.nonce, nr: nr, choice: req.choice},
+		login: &login{
+			initRequest: d.Data, ni: req.nonce, nr: nr, choice: req.choice,
+			reach: reach{proven: d.Remote.Addr()},
+		},
 		expires: now.Add(cfg.Timers.HalfOpen),
 		timer:   -1,
 	}
@@ -103,7 +106,7 @@ func newSA(now time.Time, cfg *settings, reg *registrar, d transport.Datagram, r
 	sa.fragmentation = message.FindNotify(req.Payloads, message.IKEv2FragmentationSupported) != nil
 	sa.responses.Begin()
 	reg.count(LoginsBegun)
-	sa.noteProposals(out, "IKE", suite.Describe(message.Find[*message.SA](req.Payloads).Proposals), cfg.IKE.String(), req.choice.String())
+	sa.noteProposals(out, "IKE", suite.Describe(message.Find[*message.SA](req.Payloads).Proposals), cfg.ikeText, req.choice.String())
 	await(sa, out, &keyExchange{job: job{sa}, group: req.choice.Group(), peer: req.ke.Data}, (*SA).answerInit)
 	return sa, nil
 }
@@ -151,7 +154,7 @@ func (sa *SA) answerInit(now time.Time, j *keyExchange, out *Outbox) {
 	}, Payloads: ps}
 	l.initAnswer = m.Append(nil)
 	l.choice = suite.Choice{}
-	if !fits(l.initAnswer, l.initRequest) {
+	if !fits(len(l.initAnswer), len(l.initRequest)) {
 		sa.reg.count(DropAmplification)
 		sa.die(out)
 		return
@@ -161,7 +164,7 @@ func (sa *SA) answerInit(now time.Time, j *keyExchange, out *Outbox) {
 		return
 	}
 	sa.responses.Answer([][]byte{l.initAnswer})
-	send(sa.responses.Last(), sa.asker, out)
+	send(sa.responses.Last(), sa.asker, out) // fits, see above
 }
 
 // protect takes new keys into use.
@@ -185,9 +188,3 @@ func (sa *SA) repeatInit(d transport.Datagram, out *Outbox) {
 	sa.reg.count(Retransmitted)
 	send([][]byte{sa.login.initAnswer}, path{d.Local, d.Remote}, out)
 }
-
-// amplification is how many octets may go to an address that is not proven,
-// for each one that came from it.
-const amplification = 3
-
-func fits(answer, request []byte) bool { return len(answer) <= amplification*len(request) }

@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func (sa *SA) observeNotAuthentic() {
 
 func (sa *SA) observeFresh() {
 	if sa.login != nil {
-		sa.login.seen.repeats = 0
+		sa.login.seen.repeats, sa.login.seen.missing, sa.login.seen.total = 0, nil, 0
 	}
 }
 
@@ -99,8 +100,7 @@ func (sa *SA) silenceEvidence(now time.Time) []auth.Evidence {
 	if seen.total > 0 {
 		ev = append(ev, auth.Evidence{Key: "fragments missing", Value: fmt.Sprintf("%s of %d", strings.Trim(fmt.Sprint(seen.missing), "[]"), seen.total)})
 	}
-	ev = append(ev, sa.login.refused.Evidence...)
-	return append(ev, sa.certificateEvidence()...)
+	return slices.Concat(ev, sa.login.refused.Evidence, sa.certificateEvidence())
 }
 
 // certificateEvidence is what the client saw of us, if it came to that.
