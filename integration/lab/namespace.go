@@ -79,6 +79,10 @@ func (n *Namespace) StartCommand(grace time.Duration, cmd *exec.Cmd) *Process {
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // a test that is killed leaves no daemon behind
 	if err := cmd.Start(); err != nil {
 		n.t.Fatalf("%s: %v", strings.Join(cmd.Args, " "), err)
 	}
