@@ -102,6 +102,9 @@ func (s *Session) await(ctx context.Context) error {
 		step := s.step()
 		s.abandon()
 		<-s.done
+		if s.unanswered != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return s.unanswered
+		}
 		return &InterruptedError{at{step}, ctx.Err()}
 	}
 }

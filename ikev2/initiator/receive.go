@@ -109,11 +109,7 @@ func (sa *SA) tick(now time.Time, out *Outbox) error {
 		case gaveUp && g == sa.old:
 			sa.forgetOld(out)
 		case gaveUp:
-			if t, ok := g.task.(eapTask); ok && t.refused != nil {
-				return t.refused
-			}
-			missing, total := g.inResponses.Missing()
-			return sa.timeout(g.task.step(), now, g.firstSent, g.requests.Sent(), missing, total)
+			return sa.overdue(now, g)
 		case again != nil:
 			sa.send(again, out)
 		}
@@ -123,6 +119,27 @@ func (sa *SA) tick(now time.Time, out *Outbox) error {
 		out.KeepAlive = true
 	}
 	return nil
+}
+
+// unanswered is the error of the request that waits for its answer; nil if
+// none does.
+func (sa *SA) unanswered(now time.Time) error {
+	switch l := sa.login; {
+	case sa.state == stateInit && l.requests.Outstanding():
+		return sa.timeout(StepInit, now, l.firstSent, l.requests.Sent(), nil, 0)
+	case sa.state != stateInit && sa.ike != nil && sa.ike.requests.Outstanding():
+		return sa.overdue(now, sa.ike)
+	}
+	return nil
+}
+
+// overdue is the error of an IKE SA's request that was not answered in time.
+func (sa *SA) overdue(now time.Time, g *generation) error {
+	if t, ok := g.task.(eapTask); ok && t.refused != nil {
+		return t.refused
+	}
+	missing, total := g.inResponses.Missing()
+	return sa.timeout(g.task.step(), now, g.firstSent, g.requests.Sent(), missing, total)
 }
 
 func (sa *SA) timeout(s Step, now, first time.Time, sent int, missing []int, total int) error {

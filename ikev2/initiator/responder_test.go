@@ -342,6 +342,25 @@ func TestInterruptedDial(t *testing.T) {
 	}
 }
 
+// A caller with less patience than the retransmission schedule learns what was
+// not answered, not that it had no patience.
+func TestDialOutOfTimeNamesWhatWasNotAnswered(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = initiator.Dial(ctx, initiator.Config{
+		Server: "127.0.0.1", IKEPort: silent.LocalAddr().(*net.UDPAddr).AddrPort().Port(), User: user, Password: auth.Secret(password),
+	})
+	var e *initiator.TimeoutError
+	if !errors.As(err, &e) || e.At() != initiator.StepInit || e.Sent != 1 || e.Answers || e.Verdict() != initiator.VerdictNoAnswer {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestWhatCannotBeSentIsNamed(t *testing.T) {
 	c := initiator.Config{Server: "127.0.0.1", IKEPort: 1, NATTPort: 2, User: user, Password: auth.Secret(password)}
 	c.Retransmit.First, c.Retransmit.Factor = time.Millisecond, 1

@@ -38,6 +38,8 @@ type Session struct {
 	done     chan struct{} // closed when run has ended
 	replies  []chan error  // run's: of the commands under way, in their order
 
+	unanswered error // what waited for an answer when the session was abandoned; set before done is closed
+
 	mu     sync.Mutex // guards what follows, which run writes
 	steps  []StepTime
 	result Result
@@ -96,6 +98,7 @@ func (s *Session) run(first Event) {
 		case <-due:
 			ev = Tick{}
 		case <-s.quit:
+			s.unanswered = s.sa.unanswered(s.cfg.Now())
 			s.end(&InterruptedError{at{s.step()}, context.Canceled})
 			return
 		}
