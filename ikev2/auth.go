@@ -103,6 +103,7 @@ func (sa *SA) verifyProof(now time.Time, in inbound, out *Outbox) {
 		return
 	}
 	sa.prove(provedPeerAuth)
+	l.initialContact = l.initialContact || message.FindNotify(in.payloads, message.InitialContact) != nil
 	l.finalAuth = &message.Auth{
 		Method: message.AuthSharedKey,
 		Data:   prf.SharedKeyAuth(msk, suite.SignedOctets(prf, l.initAnswer, l.ni, l.pr, l.idrBody)),

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/netip"
 	"runtime"
 	"time"
@@ -112,12 +114,13 @@ const (
 	maxShards           = 64
 )
 
-func orDefault[N int | time.Duration](n, standard N) N {
+// orDefault is n, the default for zero, or no limit at all for less.
+func orDefault(n, standard int) int {
 	switch {
 	case n == 0:
 		return standard
 	case n < 0:
-		return 1<<31 - 1
+		return math.MaxInt32
 	}
 	return n
 }
@@ -132,23 +135,16 @@ func (c Config) withDefaults() Config {
 	l.Children = orDefault(l.Children, 8)
 	l.EAPRounds = orDefault(l.EAPRounds, 64)
 	l.BackendJobs = orDefault(l.BackendJobs, 512)
-	t.HalfOpen = orDefault(t.HalfOpen, time.Minute)
-	t.Linger = orDefault(t.Linger, 15*time.Second)
-	t.Job = orDefault(t.Job, 10*time.Second)
-	if t.DPD == 0 {
-		t.DPD = 40 * time.Minute
-	}
-	t.Childless = orDefault(t.Childless, 10*time.Second)
-	t.Replaced = orDefault(t.Replaced, time.Minute)
-	t.Drain = orDefault(t.Drain, 5*time.Second)
-	if t.Retransmit.First == 0 {
-		t.Retransmit = exchange.DefaultRetransmit
-	}
-	c.FragmentSize = max(orDefault(c.FragmentSize, defaultFragmentSize), minFragmentSize)
-	if c.Shards == 0 {
-		c.Shards = runtime.GOMAXPROCS(0)
-	}
-	c.Shards = min(max(c.Shards, 1), maxShards)
+	t.HalfOpen = cmp.Or(t.HalfOpen, time.Minute)
+	t.Linger = cmp.Or(t.Linger, 15*time.Second)
+	t.Job = cmp.Or(t.Job, 10*time.Second)
+	t.DPD = cmp.Or(t.DPD, 40*time.Minute)
+	t.Childless = cmp.Or(t.Childless, 10*time.Second)
+	t.Replaced = cmp.Or(t.Replaced, time.Minute)
+	t.Drain = cmp.Or(t.Drain, 5*time.Second)
+	t.Retransmit = cmp.Or(t.Retransmit, exchange.DefaultRetransmit)
+	c.FragmentSize = max(cmp.Or(c.FragmentSize, defaultFragmentSize), minFragmentSize)
+	c.Shards = min(max(cmp.Or(c.Shards, runtime.GOMAXPROCS(0)), 1), maxShards)
 	if len(c.IKE) == 0 {
 		c.IKE = suite.DefaultIKE()
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -315,5 +316,74 @@ func TestAddressesFromTheRightFamilyOnly(t *testing.T) {
 	address, _ := netip.AddrFromSlice(cp.Attributes[0].Value)
 	if len(tsi.Selectors) != 1 || tsi.Selectors[0].Start != address || len(tsr.Selectors) != 1 || !tsr.Selectors[0].Start.Is4() {
 		t.Errorf("traffic selectors %v %v for %s", tsi.Selectors, tsr.Selectors, address)
+	}
+}
+
+// The IKE SA of a login whose Child SA fails is created as usual and tells
+// why; the client may delete it, else we do.
+func TestLoginWithoutChildSA(t *testing.T) {
+	for _, clientDeletes := range []bool{true, false} {
+		w := newWorld(t, 1, nil)
+		p := w.newPeer()
+		p.esp = suite.Proposals{{Protocol: message.ProtocolESP, Transforms: []message.Transform{
+			{Type: message.TransformENCR, ID: 3}, {Type: message.TransformINTEG, ID: 2}, // 3DES with HMAC-SHA1
+		}}}
+		answer := p.init().throughEAP().prove()
+		wantNotify(t, "the last answer of the login", answer, message.NoProposalChosen)
+		if message.Find[*message.Auth](answer) == nil || message.Find[*message.CP](answer) != nil {
+			t.Errorf("the last answer of the login is %s", describe(answer))
+		}
+		p.wantState("after it", StateEstablished)
+		p.heard = nil
+		if clientDeletes {
+			p.request(message.ExchangeInformational, &message.Delete{Protocol: message.ProtocolIKE})
+			p.heard = nil
+		}
+		w.run(15*time.Second, nil)
+		if !clientDeletes {
+			if ps := p.receivedRequest("an IKE SA without Child SA", true); message.Find[*message.Delete](ps) == nil {
+				t.Errorf("the gateway sent %s", describe(ps))
+			}
+		} else if len(p.heard) != 0 {
+			t.Error("the gateway deletes what the client deleted")
+		}
+		w.run(time.Minute, nil)
+		if w.count(EventUp) != 0 || w.count(EventDown) != 0 || w.count(EventRefused) != 1 {
+			t.Errorf("%d up, %d down, %d refused", w.count(EventUp), w.count(EventDown), w.count(EventRefused))
+		}
+		w.mustBeEmpty()
+	}
+}
+
+// What may lie behind a client's leaving is ranked by what is known of it.
+func TestLikelyReasonsOfALeavingClient(t *testing.T) {
+	microsoft := &message.VendorID{Data: append(slices.Clone(vendorMicrosoft), 0, 0, 0, 9)}
+	for _, c := range []struct {
+		name        string
+		extensions  []message.Payload
+		asked       *message.ID
+		certificate Certificate
+		first       string
+		among       string
+	}{
+		{"another name", nil, &message.ID{Responder: true, Kind: message.IDFQDN, Data: []byte("old.example.org")}, rsaIdentity(), "old.example.org", "trusts"},
+		{"not RSA", []message.Payload{status(message.RedirectSupported, nil)}, nil, ecdsaIdentity(), "not RSA", "Remote ID"},
+		{"windows", []message.Payload{microsoft}, nil, rsaIdentity(), "13801", "fragment size"},
+		{"android", []message.Payload{status(message.SignatureHashAlgorithms, []byte{0, 2})}, nil, rsaIdentity(), "Android", "fragment size"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, 1, func(cfg *Config) { cfg.Certificates = []Certificate{c.certificate} })
+			p := w.newPeer()
+			p.extensions = c.extensions
+			if c.asked != nil {
+				p.asks = append(p.asks, c.asked)
+			}
+			p.init().identify()
+			w.run(2*time.Minute, nil)
+			r := w.refusals()[0]
+			if r.Cause != CauseLeftAfterAuth || len(r.Likely) < 2 || !strings.Contains(r.Likely[0], c.first) || !strings.Contains(strings.Join(r.Likely[1:], " "), c.among) {
+				t.Errorf("%s: %q", r.Cause, r.Likely)
+			}
+		})
 	}
 }

@@ -304,3 +304,17 @@ func TestReportsOfStrangersAreRationed(t *testing.T) {
 		t.Errorf("%v reports are left", got)
 	}
 }
+
+func TestInvalidPublicValue(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	p := w.newPeer()
+	request := p.initMessage(suite.DefaultIKE().Offer(nil), &message.KE{Group: uint16(suite.X25519), Data: make([]byte, 32)})
+	if answers := p.raw(request); len(answers) != 0 {
+		t.Errorf("%d answers", len(answers))
+	}
+	if rs := w.refusals(); len(rs) != 1 || rs[0].Cause != CausePublicValue || rs[0].Session == "" {
+		t.Errorf("refusals %s", describeRefusals(rs))
+	}
+	w.run(2*time.Minute, nil)
+	w.mustBeEmpty()
+}

@@ -67,6 +67,7 @@ func (sa *SA) linger(now time.Time, out *Outbox) {
 		sa.die(out)
 		return
 	}
+	sa.dropLogin()
 	sa.work = work{}
 	sa.requests.Restart()
 	sa.fragments = exchange.Reassembler{}

@@ -82,6 +82,9 @@ func (sa *SA) Handle(now time.Time, ev Event, out *Outbox) {
 	case Disconnect:
 		sa.disconnect(now, ev.Cause, out)
 	}
+	if sa.state == StateEstablished {
+		sa.protection.Rest()
+	}
 }
 
 // State tells where the SA stands.

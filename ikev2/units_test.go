@@ -1,7 +1,9 @@
 package ikev2
 
 import (
+	"crypto/x509"
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
 	"regexp"
@@ -293,5 +295,49 @@ func TestEstablishedSAKeepsLittle(t *testing.T) {
 		if kept != nil {
 			t.Error("the gate still holds the SA")
 		}
+	}
+}
+
+func TestNamesOfACertificate(t *testing.T) {
+	id := &identity{Certificate: Certificate{Chain: []*x509.Certificate{{
+		DNSNames: []string{"vpn.example.org", "192.0.2.9"}, IPAddresses: []net.IP{net.ParseIP("192.0.2.1"), net.ParseIP("2001:db8::1")},
+		EmailAddresses: []string{"vpn@example.org"}, RawSubject: []byte("subject"),
+	}}}}
+	for _, c := range []struct {
+		kind message.IDKind
+		data string
+		want bool
+	}{
+		{message.IDFQDN, "vpn.example.org", true},
+		{message.IDFQDN, "VPN.example.org", true},
+		{message.IDFQDN, "example.org", false},
+		{message.IDFQDN, "vpn@example.org", false},
+		{message.IDRFC822Addr, "vpn@example.org", true},
+		{message.IDRFC822Addr, "x@example.org", false},
+		{message.IDIPv4Addr, "\xc0\x00\x02\x01", true},
+		{message.IDIPv4Addr, "\xc0\x00\x02\x09", true},
+		{message.IDIPv4Addr, "\xc0\x00\x02\x02", false},
+		{message.IDIPv4Addr, "\xc0", false},
+		{message.IDIPv6Addr, string(netip.MustParseAddr("2001:db8::1").AsSlice()), true},
+		{message.IDIPv6Addr, string(netip.MustParseAddr("2001:db8::2").AsSlice()), false},
+		{message.IDDERASN1DN, "subject", true},
+		{message.IDDERASN1DN, "other", false},
+		{message.IDKeyID, "vpn.example.org", false},
+	} {
+		if got := id.has(&message.ID{Kind: c.kind, Data: []byte(c.data)}); got != c.want {
+			t.Errorf("%s %q: %v", c.kind, c.data, got)
+		}
+	}
+}
+
+func TestWishes(t *testing.T) {
+	v6 := netip.MustParseAddr("2001:db8::7")
+	w := wishesOf(&message.CP{Attributes: []message.CPAttribute{
+		{Type: message.InternalIP4Address, Value: []byte{192, 0, 2, 7}}, {Type: message.InternalIP4Address, Value: make([]byte, 4)},
+		{Type: message.InternalIP6Address, Value: append(v6.AsSlice(), 64)}, {Type: message.InternalIP6Address, Value: []byte{1, 2, 3}},
+		{Type: message.InternalIP6Address, Value: make([]byte, 17)}, {Type: message.InternalIP4DNS},
+	}})
+	if want := []netip.Addr{netip.MustParseAddr("192.0.2.7"), v6}; !w.ipv4 || !w.ipv6 || !slices.Equal(w.addresses, want) {
+		t.Errorf("wishes %+v, expected %v", w, want)
 	}
 }
