@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 
+	"bridgehead/cmd/bridgehead/internal/admin"
 	"bridgehead/ikev2/initiator"
 )
 
@@ -35,7 +37,9 @@ func TestQuickstart(t *testing.T) {
 	}
 	c := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestQuickstart$", "-test.v")
 	c.Env = append(os.Environ(), insideNamespace+"=1")
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	runtime.LockOSThread() // Pdeathsig is sent when the thread that forked ends
+	defer runtime.UnlockOSThread()
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
 		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
@@ -81,9 +85,31 @@ const (
 	serverName       = "vpn.example.org"
 )
 
-// startTrial gives the namespace its addresses and runs quickstart until it
-// says that it runs.
-func startTrial(t *testing.T) *trial {
+// loseDevice takes the TUN device away from a gateway that runs: it must end
+// with the reason and leave nothing behind.
+func loseDevice(t *testing.T) {
+	t.Helper()
+	q := startTrial(t)
+	device, err := netlink.LinkByName("bridgehead0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkDel(device); err != nil {
+		t.Fatal(err)
+	}
+	for q.lines.Scan() {
+		if strings.Contains(q.lines.Text(), "as it was before") {
+			t.Error("a lost device is told as a good end")
+		}
+	}
+	if code := <-q.ended; code != exitFailed || !strings.Contains(q.log.String(), "bridgehead: tunnel: ") {
+		t.Errorf("exit %d; its log:\n%s", code, q.log)
+	}
+	q.nothingIsLeft()
+}
+
+// giveAddresses makes the namespace a host with two addresses.
+func giveAddresses(t *testing.T) {
 	t.Helper()
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
@@ -102,6 +128,11 @@ func startTrial(t *testing.T) *trial {
 			t.Fatal(err)
 		}
 	}
+}
+
+// startTrial runs quickstart until it says that it runs.
+func startTrial(t *testing.T) *trial {
+	t.Helper()
 	dir := t.TempDir()
 	in, out := io.Pipe()
 	ctx, stop := context.WithCancel(t.Context())
@@ -169,6 +200,7 @@ func (q *trial) probe(code int, verdict initiator.Verdict, password string, args
 func playQuickstart(t *testing.T) {
 	forwarding := []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"}
 	before := readAll(t, forwarding)
+	giveAddresses(t)
 	q := startTrial(t)
 
 	for _, server := range []string{server4, server6} {
@@ -204,6 +236,7 @@ func playQuickstart(t *testing.T) {
 	}
 	q.nothingIsLeft()
 	q.look(exitNotRunning, "no gateway runs", "status")
+	loseDevice(t)
 	if strings.Contains(q.log.String(), q.password) {
 		t.Error("the password stands in the log")
 	}
@@ -219,14 +252,55 @@ func (q *trial) holdAndDisconnect() {
 	}()
 	q.until(" in   alice logged in from ", ignore)
 	q.until(" in   alice logged in from ", ignore)
+	downs := q.follow("down", 2)
 	q.look(exitDone, "alice", "sessions", "alice", "--wide")
 	q.look(exitFailed, "no such session", "disconnect", "bob")
 	q.look(exitDone, "2 ended", "disconnect", "alice")
 	q.until("an operator ended the session", ignore)
 	q.until("an operator ended the session", ignore)
+	downs()
 	q.look(exitDone, "nobody is logged in", "sessions")
 	release()
 	<-held
+}
+
+// follow runs "events -f" and gives what waits for n events of a kind that
+// nobody had seen when follow was called, and ends it.
+func (q *trial) follow(kind string, n int) (wait func()) {
+	in, out := io.Pipe()
+	ctx, stop := context.WithCancel(q.t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		a := &app{in: strings.NewReader(""), out: out, err: q.log, now: time.Now}
+		code := a.run(ctx, []string{"events", "-f", "--json", "--control", q.control})
+		out.Close()
+		ended <- code
+	}()
+	events := json.NewDecoder(in)
+	next := func() (e admin.Event) {
+		if err := events.Decode(&e); err != nil {
+			q.t.Errorf("events -f: %v", err)
+		}
+		return e
+	}
+	for up := 0; up < 4; { // the two logins of before and those just made
+		if next().Kind == admin.KindUp {
+			up++
+		}
+	}
+	return func() {
+		q.t.Helper()
+		for n > 0 {
+			if e := next(); string(e.Kind) != kind || e.Session == "" || e.Time.IsZero() {
+				q.t.Fatalf("got %+v, want kind %s", e, kind)
+			}
+			n--
+		}
+		stop()
+		if code := <-ended; code != exitDone {
+			q.t.Errorf("events -f: exit %d", code)
+		}
+	}
 }
 
 // reloads changes the configuration, well and badly.

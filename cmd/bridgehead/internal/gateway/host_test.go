@@ -41,6 +41,21 @@ func TestNameserversThatClientsCanReach(t *testing.T) {
 	}
 }
 
+func FuzzNameservers(f *testing.F) {
+	f.Add([]byte("nameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver ::ffff:127.0.0.1\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list := nameservers(data)
+		if len(list) > 3 {
+			t.Fatalf("%d name servers", len(list))
+		}
+		for _, a := range list {
+			if !a.IsValid() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.Zone() != "" {
+				t.Fatalf("clients are told of %s", a)
+			}
+		}
+	})
+}
+
 func TestResolversBehindTheStub(t *testing.T) {
 	dir := t.TempDir()
 	stub, real := filepath.Join(dir, "stub"), filepath.Join(dir, "real")

@@ -16,6 +16,51 @@ import (
 // shutdownTime bounds the end: a service manager or a person waits for it.
 const shutdownTime = 10 * time.Second
 
+// parts are the goroutines of a running gateway.
+type parts struct {
+	running sync.WaitGroup
+	stop    context.CancelFunc // ends the gateway
+
+	mu    sync.Mutex
+	fault error // of the first part that ended by itself
+}
+
+// start runs a part until ctx ends. A part that ends before takes the gateway
+// with it.
+func (p *parts) start(ctx context.Context, name string, run func(context.Context) error) (ended <-chan struct{}) {
+	over := make(chan struct{})
+	p.running.Go(func() {
+		defer close(over)
+		err := run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("ended by itself")
+		}
+		p.mu.Lock()
+		if p.fault == nil {
+			p.fault = fmt.Errorf("%s: %w", name, err)
+		}
+		p.mu.Unlock()
+		p.stop()
+	})
+	return over
+}
+
+// wait gives the first fault once all parts have ended, or an error if ctx
+// ends before.
+func (p *parts) wait(ctx context.Context) error {
+	over := make(chan struct{})
+	go func() { p.running.Wait(); close(over) }()
+	select {
+	case <-over:
+		return p.fault
+	case <-ctx.Done():
+		return errors.New("not every part of the gateway ended in time")
+	}
+}
+
 // Run serves clients until ctx ends or a part fails, then tells the clients
 // good-bye, puts the host back as it was, and closes everything, within ten
 // seconds.
@@ -28,28 +73,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	carrying, stopCarrying := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCarrying()
 
-	var (
-		parts sync.WaitGroup
-		fault = make(chan error, 8) // one of each part
-	)
-	start := func(ctx context.Context, name string, run func(context.Context) error) {
-		parts.Go(func() {
-			if err := run(ctx); err != nil && ctx.Err() == nil {
-				fault <- fmt.Errorf("%s: %w", name, err)
-				stopAnswering()
-			}
-		})
-	}
-	start(carrying, "tunnel", g.tunnel.Run)
-	start(carrying, "control socket", g.admin.Serve)
-	start(carrying, "sockets", func(ctx context.Context) error { return g.transport.Serve(ctx, g) })
-	answered := make(chan struct{})
-	start(answering, "responder", func(ctx context.Context) error {
-		defer close(answered)
-		return g.responder.Run(ctx)
-	})
-	parts.Go(func() { g.keepSystemdInformed(answering) })
-	parts.Go(func() { g.reloadOnHangup(answering) })
+	p := &parts{stop: stopAnswering}
+	p.start(carrying, "tunnel", g.tunnel.Run)
+	p.start(carrying, "control socket", g.admin.Serve)
+	p.start(carrying, "sockets", func(ctx context.Context) error { return g.transport.Serve(ctx, g) })
+	answered := p.start(answering, "responder", g.responder.Run)
+	p.running.Go(func() { g.keepSystemdInformed(answering) })
+	p.running.Go(func() { g.reloadOnHangup(answering) })
 
 	g.tellSystemd(daemon.SdNotifyReady)
 	g.logger.Info("ready", slog.Any("listen", g.Listening()), slog.String("device", g.tunnel.Name()))
@@ -57,28 +87,15 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 	g.tellSystemd(daemon.SdNotifyStopping)
 	g.logger.Info("stopping")
-	deadline := time.After(shutdownTime)
-	var err error
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
 	select {
 	case <-answered:
-	case <-deadline:
-		err = errors.New("the responder did not end in time")
+	case <-ending.Done(): // wait reports it
 	}
-	err = errors.Join(err, g.host()) // while the device is there to take routes from
+	err := g.host() // while the device is there to take routes from
 	stopCarrying()
-	ended := make(chan struct{})
-	go func() { parts.Wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-deadline:
-		err = errors.Join(err, errors.New("not every part ended in time"))
-	}
-	err = errors.Join(err, g.Close())
-	select {
-	case f := <-fault:
-		err = errors.Join(f, err)
-	default:
-	}
+	err = errors.Join(p.wait(ending), err, g.Close())
 	g.logger.Info("stopped")
 	return err
 }
