@@ -54,6 +54,13 @@ func NewProtection(s suite.IKE, k suite.IKEKeys, initiator bool) (*Protection, e
 	return &Protection{sealer: sealer, opener: opener}, nil
 }
 
+// Rest lets go of what can be made again from the keys when the next message
+// comes, which for an established IKE SA may take hours.
+func (p *Protection) Rest() {
+	p.sealer.Rest()
+	p.opener.Rest()
+}
+
 // Seal encodes and protects one message. h gives SPIs, exchange, flags and
 // message id. A message of more than limit octets is split into fragments of
 // at most that (RFC 7383 §2.5); 0 never fragments. rand provides IVs where

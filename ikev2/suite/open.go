@@ -28,13 +28,15 @@ func (e *PaddingError) Error() string {
 // Opener verifies and decrypts the messages that one end of an IKE SA receives
 // (RFC 7296 §3.14, RFC 5282). It is for one goroutine.
 type Opener struct {
-	aead  cipher.AEAD // nil with CBC
+	encr  uint16
+	key   Secret      // without salt
+	aead  cipher.AEAD // nil with CBC, and at rest
 	nonce [aeadSalt + aeadIVLen]byte
-	cbc   *cbcOpener
+	cbc   *cbcOpener // nil with an AEAD
 }
 
 type cbcOpener struct {
-	mode cbcMode
+	mode cbcMode // nil at rest
 	mac  checksum
 }
 
@@ -45,20 +47,31 @@ func (s IKE) NewOpener(encr, integ Secret) (*Opener, error) {
 		return nil, err
 	}
 	if !isAEAD(s.Encr) {
-		mode, err := newCBC(encr, cipher.NewCBCDecrypter)
-		if err != nil {
-			return nil, err
-		}
-		return &Opener{cbc: &cbcOpener{mode, newChecksum(s.Integ, integ)}}, nil
+		return &Opener{encr: s.Encr, key: slices.Clone(encr), cbc: &cbcOpener{mac: newChecksum(s.Integ, integ)}}, nil
 	}
 	key, salt := encr[:len(encr)-aeadSalt], encr[len(encr)-aeadSalt:]
-	aead, err := newAEAD(s.Encr, key)
-	if err != nil {
-		return nil, err
-	}
-	opener := &Opener{aead: aead}
+	opener := &Opener{encr: s.Encr, key: slices.Clone(key)}
 	copy(opener.nonce[:], salt)
 	return opener, nil
+}
+
+// Rest lets go of the expanded key until the next message.
+func (o *Opener) Rest() {
+	o.aead = nil
+	if o.cbc != nil {
+		o.cbc.mode = nil
+	}
+}
+
+// wake expands the key if it is at rest.
+func (o *Opener) wake() (err error) {
+	switch {
+	case o.cbc == nil && o.aead == nil:
+		o.aead, err = newAEAD(o.encr, o.key)
+	case o.cbc != nil && o.cbc.mode == nil:
+		o.cbc.mode, err = newCBC(o.key, cipher.NewCBCDecrypter)
+	}
+	return err
 }
 
 // Open verifies msg, a whole message whose SK or SKF body (the initialization
@@ -69,9 +82,12 @@ func (o *Opener) Open(dst, msg []byte, off int) ([]byte, error) {
 	if off < 0 || off > len(msg) {
 		return nil, &IntegrityError{}
 	}
+	if err := o.wake(); err != nil {
+		return nil, err
+	}
 	start := len(dst)
 	var err error
-	if o.aead != nil {
+	if o.cbc == nil {
 		dst, err = o.openAEAD(dst, msg, off)
 	} else {
 		dst, err = o.cbc.open(dst, msg, off)

@@ -38,15 +38,17 @@ var ErrExhausted = errors.New("suite: initialization vectors used up: the IKE SA
 // §3.14, RFC 5282). It is for one goroutine. Making a second Sealer from the
 // same keys repeats the initialization vectors of an AEAD and so breaks it.
 type Sealer struct {
-	aead    cipher.AEAD // nil with CBC
+	encr    uint16
+	key     Secret      // without salt
+	aead    cipher.AEAD // nil with CBC, and at rest
 	counter uint64      // the last AEAD initialization vector used
 	nonce   [aeadSalt + aeadIVLen]byte
-	cbc     *cbcSealer
+	cbc     *cbcSealer // nil with an AEAD
 }
 
 // cbcSealer is AES-CBC with HMAC, encrypt-then-MAC.
 type cbcSealer struct {
-	mode cbcMode
+	mode cbcMode // nil at rest
 	mac  checksum
 }
 
@@ -105,20 +107,32 @@ func (s IKE) NewSealer(encr, integ Secret) (*Sealer, error) {
 		return nil, err
 	}
 	if !isAEAD(s.Encr) {
-		mode, err := newCBC(encr, cipher.NewCBCEncrypter)
-		if err != nil {
-			return nil, err
-		}
-		return &Sealer{cbc: &cbcSealer{mode, newChecksum(s.Integ, integ)}}, nil
+		return &Sealer{encr: s.Encr, key: slices.Clone(encr), cbc: &cbcSealer{mac: newChecksum(s.Integ, integ)}}, nil
 	}
 	key, salt := encr[:len(encr)-aeadSalt], encr[len(encr)-aeadSalt:]
-	aead, err := newAEAD(s.Encr, key)
-	if err != nil {
-		return nil, err
-	}
-	sealer := &Sealer{aead: aead}
+	sealer := &Sealer{encr: s.Encr, key: slices.Clone(key)}
 	copy(sealer.nonce[:], salt)
 	return sealer, nil
+}
+
+// Rest lets go of the expanded key, three quarters of a kilobyte with AES-GCM,
+// until the next message: an established IKE SA is silent most of its life.
+func (s *Sealer) Rest() {
+	s.aead = nil
+	if s.cbc != nil {
+		s.cbc.mode = nil
+	}
+}
+
+// wake expands the key if it is at rest.
+func (s *Sealer) wake() (err error) {
+	switch {
+	case s.cbc == nil && s.aead == nil:
+		s.aead, err = newAEAD(s.encr, s.key)
+	case s.cbc != nil && s.cbc.mode == nil:
+		s.cbc.mode, err = newCBC(s.key, cipher.NewCBCEncrypter)
+	}
+	return err
 }
 
 // paddedLen is the length of plaintext, padding and pad length octet.
@@ -128,7 +142,7 @@ func paddedLen(plaintext int) int {
 
 // Len is the number of octets that Seal appends for a plaintext of so many.
 func (s *Sealer) Len(plaintext int) int {
-	if s.aead != nil {
+	if s.cbc == nil {
 		return aeadIVLen + plaintext + 1 + aeadTagLen
 	}
 	return aes.BlockSize + paddedLen(plaintext) + s.cbc.mac.icvLen
@@ -137,7 +151,7 @@ func (s *Sealer) Len(plaintext int) int {
 // MaxPlaintext is the largest plaintext for which Len gives at most body
 // octets; negative if there is none.
 func (s *Sealer) MaxPlaintext(body int) int {
-	if s.aead != nil {
+	if s.cbc == nil {
 		return body - aeadIVLen - 1 - aeadTagLen
 	}
 	body -= aes.BlockSize + s.cbc.mac.icvLen
@@ -153,8 +167,11 @@ func (s *Sealer) MaxPlaintext(body int) int {
 // The plaintext must not overlap msg. Initialization vectors of AES-CBC come
 // from rand, those of an AEAD are counted.
 func (s *Sealer) Seal(msg, plaintext []byte, rand io.Reader) ([]byte, error) {
+	if err := s.wake(); err != nil {
+		return nil, err
+	}
 	msg = slices.Grow(msg, s.Len(len(plaintext)))
-	if s.aead != nil {
+	if s.cbc == nil {
 		return s.sealAEAD(msg, plaintext)
 	}
 	return s.cbc.seal(msg, plaintext, rand)

@@ -300,3 +300,22 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestRestChangesNothingOnTheWire(t *testing.T) {
+	for _, s := range ikeSuites(t) {
+		rested, opener := endpoints(t, s)
+		awake, _ := endpoints(t, s)
+		for n := range 3 {
+			plaintext := []byte{byte(n)}
+			msg, off := sealed(t, rested, plaintext)
+			if want, _ := sealed(t, awake, plaintext); s.Integ == suite.IntegNone && !bytes.Equal(msg, want) {
+				t.Errorf("%s: message %d after a rest is %x, want %x", s, n, msg, want)
+			}
+			if got, err := opener.Open(nil, msg, off); err != nil || !bytes.Equal(got, plaintext) {
+				t.Errorf("%s: message %d after a rest: %x, %v", s, n, got, err)
+			}
+			rested.Rest()
+			opener.Rest()
+		}
+	}
+}
