@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"log/slog"
 	"net/netip"
@@ -25,9 +26,13 @@ type Responder struct {
 	works   works
 	stray   counters // of what reached no shard
 
-	base context.Context // of jobs; ends after Run's drain
-	stop context.CancelFunc
+	base  context.Context // of jobs; ends after Run's drain
+	stop  context.CancelFunc
+	ended chan struct{} // closed when all shards have ended
 }
+
+// ErrEnded reports a question to a Responder that has ended.
+var ErrEnded = errors.New("ikev2: the gateway has ended")
 
 // hostJobs is the number of lease and data plane calls at once.
 const hostJobs = 32
@@ -39,7 +44,7 @@ func NewResponder(c Config) (*Responder, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Responder{cfg: cfg, seed: maphash.MakeSeed()}
+	r := &Responder{cfg: cfg, seed: maphash.MakeSeed(), ended: make(chan struct{})}
 	r.base, r.stop = context.WithCancel(context.Background())
 	r.works = works{
 		backend: cfg.Backend, leases: cfg.Leases, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now,
@@ -100,19 +105,18 @@ func (r *Responder) Run(ctx context.Context) error {
 	for _, u := range r.runners {
 		shards.Go(func() { u.run(ctx, drained) })
 	}
-	ended := make(chan struct{})
 	go func() { // ends with the shards
 		shards.Wait()
-		close(ended)
+		close(r.ended)
 	}()
 	<-ctx.Done()
 	limit := time.NewTimer(r.cfg.Timers.Drain)
 	defer limit.Stop()
 	select {
-	case <-ended:
+	case <-r.ended:
 	case <-limit.C:
 		close(drained)
-		<-ended
+		<-r.ended
 	}
 	for _, p := range r.pools {
 		p.wait()
@@ -137,7 +141,8 @@ func (r *Responder) giveBack(j Job) {
 	u.inbox.put(func(b *batch) { b.jobs = append(b.jobs, j) })
 }
 
-// ask runs a command on every shard and waits for all answers or for ctx.
+// ask runs a command on every shard and waits for all answers, for ctx, or
+// for the Responder's end.
 func ask[A any](ctx context.Context, r *Responder, command func(now time.Time, s *shard) A) ([]A, error) {
 	answers := make(chan A, len(r.runners))
 	for _, u := range r.runners {
@@ -152,6 +157,8 @@ func ask[A any](ctx context.Context, r *Responder, command func(now time.Time, s
 			all = append(all, a)
 		case <-ctx.Done():
 			return all, ctx.Err()
+		case <-r.ended:
+			return all, ErrEnded
 		}
 	}
 	return all, nil

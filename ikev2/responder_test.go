@@ -188,6 +188,9 @@ func TestResponderRunsManySessionsAndEndsThemAll(t *testing.T) {
 			t.Fatal("a client was not told that its session is over")
 		}
 	}
+	if _, err := u.Sessions(t.Context()); !errors.Is(err, ErrEnded) {
+		t.Errorf("sessions after the end: %v", err)
+	}
 	if len(u.plane.children) != 0 || u.pools.Usage()[0].Held != 0 {
 		t.Errorf("%d Child SAs and %d addresses are left", len(u.plane.children), u.pools.Usage()[0].Held)
 	}
