@@ -12,7 +12,7 @@ list=$(go test -list '^Fuzz' $packages | awk '
 echo "$(wc -l <<< "$list") fuzz targets, $time each"
 
 one() { # TIME PACKAGE TARGET
-  out=$(go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -parallel 2 "$2" 2>&1) || { printf 'FAIL %s %s\n%s\n' "$2" "$3" "$out"; return 255; }
+  out=$(go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -fuzzminimizetime 5x -parallel 2 "$2" 2>&1) || { printf 'FAIL %s %s\n%s\n' "$2" "$3" "$out"; return 255; }
   printf 'ok   %s %s: %s\n' "$2" "$3" "$(grep -o 'execs: [0-9]*' <<< "$out" | tail -1)"
 }
 export -f one
