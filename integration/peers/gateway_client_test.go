@@ -42,6 +42,7 @@ func (s *site) swanctl(t *testing.T, c *client, connections ...string) *lab.Char
 type connection struct {
 	name, server   string
 	user, password string
+	id             string // IDi; the user
 	ike, esp       string
 	vips           string // "none": no addresses are asked for
 	more           string // further lines of the connection
@@ -58,6 +59,7 @@ func (c connection) String() string {
 	set(&c.name, "home")
 	set(&c.user, user)
 	set(&c.password, password)
+	set(&c.id, c.user)
 	set(&c.ike, "aes256-sha256-modp2048")
 	set(&c.esp, "aes256gcm16")
 	set(&c.vips, "0.0.0.0, ::")
@@ -69,7 +71,7 @@ func (c connection) String() string {
   remote_addrs = %[2]s
   proposals = %[3]s
   local { auth = eap-mschapv2
-          id = %[4]s
+          id = %[9]s
           eap_id = %[4]s }
   remote { auth = pubkey
            id = vpn.example.org }
@@ -80,7 +82,7 @@ func (c connection) String() string {
 secrets { eap-%[1]s { id = %[4]s
   secret = "%[7]s" }
   %[8]s }
-`, c.name, c.server, c.ike, c.user, c.esp, c.more, c.password, c.secrets)
+`, c.name, c.server, c.ike, c.user, c.esp, c.more, c.password, c.secrets, c.id)
 }
 
 // reaches checks that the client gets through to the host inside over both
@@ -92,8 +94,8 @@ func (c *client) reaches(t *testing.T, when string, addresses []string) {
 }
 
 // visits pings a host and asks its web server for the visitor's address, which
-// must be one of those given.
-func (c *client) visits(t *testing.T, when, host string, addresses ...string) {
+// must be one of those given; it gives which.
+func (c *client) visits(t *testing.T, when, host string, addresses ...string) string {
 	t.Helper()
 	if out, err := c.Try("ping", "-c", "2", "-i", "0.1", "-W", "3", host); err != nil {
 		t.Errorf("%s: ping %s: %v\n%s", when, host, err, out)
@@ -102,6 +104,7 @@ func (c *client) visits(t *testing.T, when, host string, addresses ...string) {
 	if err != nil || !slices.Contains(addresses, got) {
 		t.Errorf("%s: curl %s: seen as %q, want one of %v, error %v", when, host, got, addresses, err)
 	}
+	return got
 }
 
 // isCutOff checks that the host inside is out of reach.
