@@ -128,7 +128,7 @@ func (sa *SA) establish(now time.Time, ps []message.Payload, out *Outbox) bool {
 		out.Jobs = append(out.Jobs, &teardown{job: job{sa}, conversation: l.conversation})
 	}
 	sa.dropLogin()
-	return true
+	return sa.state == StateEstablished
 }
 
 // dropLogin forgets the login and its secrets.

@@ -3,11 +3,14 @@ package ikev2
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
 	"bridgehead/auth"
+	"bridgehead/ikev2/initiator"
 	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
 )
 
 // scripted is a Backend that says what a test wants, step by step, whatever
@@ -132,5 +135,47 @@ func TestJobsThatComeTooLate(t *testing.T) {
 		w.flush()
 		w.run(time.Minute, nil)
 		w.mustBeEmpty()
+	}
+}
+
+// brittle is a source of random octets that ends after a number of reads.
+type brittle struct {
+	io.Reader
+	reads int
+}
+
+func (b *brittle) Read(p []byte) (int, error) {
+	if b.reads--; b.reads < 0 {
+		return 0, errors.New("no more randomness")
+	}
+	return b.Reader.Read(p)
+}
+
+// Wherever in a login and a rekey the gateway itself fails, it says so, keeps
+// nothing, and counts no session that did not come up.
+func TestGatewayFaultAtEveryPoint(t *testing.T) {
+	for reads := range 60 {
+		w := newWorld(t, 1, nil)
+		broken := &brittle{w.octets, reads}
+		w.gateway.reg.rand, w.works.rand = broken, broken
+		d := w.newDevice(func(c *initiator.Config) {
+			c.IKE, _ = suite.ParseProposals(message.ProtocolIKE, "aes256-sha256-modp2048")
+		})
+		d.login()
+		if d.up {
+			if err := d.command(initiator.RekeyIKE{}); err == nil {
+				_ = d.command(initiator.Delete{}) // may fail like all else
+			}
+		} else if w.count(EventUp) != 0 {
+			t.Errorf("%d reads: up at the gateway alone", reads)
+		}
+		w.run(3*time.Hour, nil)
+		w.mustBeEmpty()
+		if w.count(EventUp) != w.count(EventDown) {
+			t.Errorf("%d reads: %d up, %d down", reads, w.count(EventUp), w.count(EventDown))
+		}
+		if !d.up && w.count(EventRefused)+w.count(EventSilent) == 0 && w.counter(JobsFailed) == 0 {
+			t.Errorf("%d reads: no word of the failure", reads)
+		}
 	}
 }

@@ -53,7 +53,7 @@ func (sa *SA) report(now time.Time, kind EventKind, cause Cause, evidence []auth
 	case r.Silent:
 		sa.reg.count(LoginsSilent)
 		r.Likely = sa.likely(cause)
-	case sa.state.halfOpen():
+	case sa.login != nil:
 		sa.reg.count(LoginsRefused)
 	default:
 		sa.reg.count(ExchangesRefused)
@@ -77,7 +77,7 @@ func (sa *SA) linger(now time.Time, out *Outbox) {
 // fail ends the SA at once for a fault of ours.
 func (sa *SA) fail(now time.Time, err error, out *Outbox) {
 	cause, evidence := faultOf(err)
-	if sa.state.halfOpen() {
+	if sa.login != nil {
 		sa.report(now, EventRefused, cause, evidence, out)
 	} else {
 		sa.note(out, slog.LevelError, "session failed", slog.Any("error", err))
