@@ -290,3 +290,57 @@ func fullPool(t *testing.T) *lease.Pools {
 	}
 	return p
 }
+
+// Windows in its factory state offers modp1024 and 3DES first. It is refused
+// with a word about that; where the group is allowed it gets the strongest
+// of its proposals, by our order.
+func TestWindowsInItsFactoryState(t *testing.T) {
+	windows := func(c *initiator.Config) { c.Profile = initiator.Windows10() }
+	w := newWorld(t, 1, nil)
+	w.newDevice(windows).login()
+	rs := w.refusals()
+	if len(rs) != 1 || rs[0].Cause != CauseNoIKEProposal || rs[0].Client != "windows" || !strings.Contains(fmt.Sprint(rs[0].Evidence), "only modp1024") {
+		t.Errorf("refusals %s", describeRefusals(rs))
+	}
+	const seed = "aes256-aes192-aes128-sha384-sha256-sha1-modp3072-modp2048-modp1536-modp1024!"
+	ike, err := suite.ParseProposals(message.ProtocolIKE, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for order, want := range map[suite.Order]string{suite.GatewayOrder: "aes256-sha384-modp1024", suite.ClientOrder: "aes128-sha1-modp1024"} {
+		w := newWorld(t, 1, func(c *Config) { c.IKE, c.Order = ike, order })
+		d := w.newDevice(windows).mustLogin()
+		if got := w.lastEvent().Session.IKE; got != want {
+			t.Errorf("order %d: chosen %s, expected %s", order, got, want)
+		}
+		sameChild(t, w, d)
+	}
+	w = newWorld(t, 1, func(c *Config) { c.IKE = ike })
+	w.newDevice(func(c *initiator.Config) { c.Profile, c.Password = initiator.Windows10(), auth.Secret("looking-glass") }).login()
+	w.run(2*time.Minute, nil)
+	if rs := w.refusals(); len(rs) != 1 || rs[0].Cause != auth.CauseWrongPassword || rs[0].User != "alice" {
+		t.Errorf("refusals %s", describeRefusals(rs))
+	}
+}
+
+// The log tells what was received, configured and chosen, for IKE and ESP,
+// each line under the session's id.
+func TestProposalsAreLogged(t *testing.T) {
+	var notes []Note
+	w := newWorld(t, 1, nil)
+	w.notes = &notes
+	w.newDevice(nil).mustLogin()
+	id := w.lastEvent().Session.ID
+	seen := make(map[string]int)
+	for _, n := range notes {
+		if n.Session != id {
+			t.Errorf("%q is logged under session %q, expected %q", n.Text, n.Session, id)
+		}
+		seen[n.Text]++
+	}
+	for _, line := range []string{"received proposals", "configured proposals", "chosen proposal"} {
+		if seen[line] != 2 {
+			t.Errorf("%q is logged %d times, expected for IKE and ESP", line, seen[line])
+		}
+	}
+}

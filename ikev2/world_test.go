@@ -46,6 +46,7 @@ type world struct {
 	works   works
 	plane   *fakePlane
 	events  []SessionEvent
+	notes   *[]Note // what is logged, if anybody listens
 	clients []*device
 	peers   []*peer
 	wire    wire
@@ -202,6 +203,9 @@ func (w *world) flush() {
 		})
 	}
 	w.events = append(w.events, o.Events...)
+	if w.notes != nil {
+		*w.notes = append(*w.notes, o.Notes...)
+	}
 	o.Reset()
 }
 
