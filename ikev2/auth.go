@@ -123,7 +123,7 @@ func (sa *SA) establish(now time.Time, ps []message.Payload, out *Outbox) bool {
 	sa.expires = time.Time{}
 	sa.session.up(now, l.grant)
 	sa.watch = newWatch(now, sa.cfg, l.grant)
-	sa.respond(now, message.ExchangeAuth, append([]message.Payload{l.finalAuth}, ps...), out)
+	sa.respond(now, append([]message.Payload{l.finalAuth}, ps...), out)
 	if l.conversation != nil {
 		out.Jobs = append(out.Jobs, &teardown{job: job{sa}, conversation: l.conversation})
 	}

@@ -19,12 +19,12 @@ import (
 func (sa *SA) receiveCreateChild(now time.Time, in inbound, out *Outbox) {
 	if sa.state != StateEstablished {
 		// Closing, or replaced already (RFC 7296 §2.25).
-		sa.respond(now, in.Exchange, []message.Payload{status(message.TemporaryFailure, nil)}, out)
+		sa.respond(now, []message.Payload{status(message.TemporaryFailure, nil)}, out)
 		return
 	}
 	x, err := sa.readExchange(in)
 	if err != nil {
-		sa.refuseSyntax(now, in.Exchange, err, out)
+		sa.refuseSyntax(now, err, out)
 		return
 	}
 	switch rekey := message.FindNotify(in.payloads, message.RekeySA); {
@@ -72,13 +72,13 @@ func (x *childExchange) group() suite.Group {
 func (sa *SA) rekeyChild(now time.Time, x *childExchange, rekey *message.Notify, out *Outbox) {
 	i := sa.childByOutSPI(rekey.SPI)
 	if i < 0 || rekey.Protocol != message.ProtocolESP {
-		sa.respond(now, message.ExchangeCreateChildSA, []message.Payload{
+		sa.respond(now, []message.Payload{
 			&message.Notify{Protocol: rekey.Protocol, SPI: rekey.SPI, Kind: message.ChildSANotFound},
 		}, out)
 		return
 	}
 	if sa.children[i].replaced {
-		sa.respond(now, message.ExchangeCreateChildSA, []message.Payload{status(message.TemporaryFailure, nil)}, out)
+		sa.respond(now, []message.Payload{status(message.TemporaryFailure, nil)}, out)
 		return
 	}
 	sa.addChild(now, x, sa.children[i].id, out)
@@ -118,7 +118,7 @@ func (sa *SA) addChild(now time.Time, x *childExchange, old esp.ChildID, out *Ou
 			j.shared.Wipe()
 		})
 	default:
-		sa.respond(now, message.ExchangeCreateChildSA, []message.Payload{invalidKE(g)}, out)
+		sa.respond(now, []message.Payload{invalidKE(g)}, out)
 	}
 }
 
@@ -151,7 +151,7 @@ func (sa *SA) answerChild(now time.Time, x *childExchange, j *installChild, out 
 	if x.public != nil {
 		ps = append(ps, &message.KE{Group: uint16(x.choice.Group()), Data: x.public})
 	}
-	sa.respond(now, message.ExchangeCreateChildSA, append(ps, tsi, tsr), out)
+	sa.respond(now, append(ps, tsi, tsr), out)
 	what := "further Child SA"
 	if x.old != 0 {
 		what = "Child SA"
@@ -169,7 +169,7 @@ func (sa *SA) rekeyed(now time.Time, detail string, out *Outbox) {
 func (sa *SA) refuseExchange(now time.Time, err error, out *Outbox) {
 	cause, evidence := faultOf(err)
 	sa.report(now, EventRefused, cause, evidence, out)
-	sa.respond(now, message.ExchangeCreateChildSA, []message.Payload{status(notifyFor(cause), nil)}, out)
+	sa.respond(now, []message.Payload{status(notifyFor(cause), nil)}, out)
 }
 
 // noteStatus logs the Win32 code with which Windows says what it did not

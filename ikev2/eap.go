@@ -48,7 +48,7 @@ func (sa *SA) answerIdentity(now time.Time, j *eapStep, out *Outbox) {
 	}
 	ps := slices.Concat([]message.Payload{l.idr}, l.identity.certs, []message.Payload{l.auth, &message.EAP{Packet: j.step.Packet}})
 	l.auth = nil
-	sa.respond(now, message.ExchangeAuth, ps, out)
+	sa.respond(now, ps, out)
 }
 
 // relayEAP passes an EAP response to the backend.
@@ -79,7 +79,7 @@ func (sa *SA) answerEAP(now time.Time, j *eapStep, out *Outbox) {
 		return
 	}
 	if sa.goesOn(now, j, out) {
-		sa.respond(now, message.ExchangeAuth, []message.Payload{&message.EAP{Packet: j.step.Packet}}, out)
+		sa.respond(now, []message.Payload{&message.EAP{Packet: j.step.Packet}}, out)
 	}
 }
 
@@ -102,7 +102,7 @@ func (sa *SA) acceptEAP(now time.Time, step auth.Step, out *Outbox) {
 	if success == nil {
 		success = []byte{3, l.lastEAP, 0, eapHeaderLen}
 	}
-	sa.respond(now, message.ExchangeAuth, []message.Payload{&message.EAP{Packet: success}}, out)
+	sa.respond(now, []message.Payload{&message.EAP{Packet: success}}, out)
 }
 
 // goesOn tells whether a step continues the conversation; else it refuses the

@@ -103,6 +103,9 @@ func TestLoginOutOfOrderIsRefused(t *testing.T) {
 			p.idi = fqdn("mallory.example.org")
 			return p.prove()
 		}, CauseAuthMismatch, message.AuthenticationFailed},
+		{"INFORMATIONAL with an unknown critical payload", func(p *peer) []message.Payload {
+			return p.init().request(message.ExchangeInformational, &message.Unknown{Kind: 200, Critical: true})
+		}, CauseCriticalPayload, message.UnsupportedCriticalPayload},
 		{"an unknown critical payload", func(p *peer) []message.Payload {
 			return p.init().request(message.ExchangeAuth, p.idi, &message.Unknown{Kind: 200, Critical: true})
 		}, CauseCriticalPayload, message.UnsupportedCriticalPayload},

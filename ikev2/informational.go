@@ -20,7 +20,7 @@ func (sa *SA) receiveInformational(now time.Time, in inbound, out *Outbox) {
 	if sa.state == StateEstablished {
 		answer = sa.deleteChildren(in.payloads, out)
 	}
-	sa.respond(now, in.Exchange, answer, out)
+	sa.respond(now, answer, out)
 }
 
 // farewell tells whether a message ends the IKE SA, and why: by DELETE, or
@@ -40,7 +40,7 @@ func farewell(ps []message.Payload) Cause {
 // bidFarewell answers the message that ends the SA and takes all back. Of an
 // unfinished login it is worth a report.
 func (sa *SA) bidFarewell(now time.Time, in inbound, cause Cause, out *Outbox) {
-	sa.respond(now, in.Exchange, nil, out)
+	sa.respond(now, nil, out)
 	if sa.state.halfOpen() {
 		var evidence []auth.Evidence
 		cause, evidence = sa.whyLeft(cause)

@@ -165,6 +165,11 @@ func (p *peer) request(x message.ExchangeType, ps ...message.Payload) []message.
 	for _, d := range p.seal(x, 0, p.id, ps, 0) {
 		answer = p.open(p.raw(d), message.FlagResponse, p.id)
 	}
+	for _, d := range p.heard {
+		if got := p.parse(d).Header.Exchange; got != x {
+			p.Errorf("%s is answered with %s", x, got)
+		}
+	}
 	if answer != nil {
 		p.id++
 	}

@@ -30,7 +30,7 @@ func (sa *SA) refuse(now time.Time, err error, out *Outbox) {
 			answer = &message.EAP{Packet: fault.answer}
 		}
 	}
-	sa.respond(now, message.ExchangeAuth, []message.Payload{answer}, out)
+	sa.respond(now, []message.Payload{answer}, out)
 	sa.release(now, cause, out)
 	sa.linger(now, out)
 }

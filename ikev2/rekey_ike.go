@@ -12,7 +12,7 @@ import (
 // the Child SAs and the session; the client deletes the old one.
 func (sa *SA) rekeyIKE(now time.Time, x *childExchange, out *Outbox) {
 	if x.ke == nil {
-		sa.refuseSyntax(now, message.ExchangeCreateChildSA, errors.New("IKE SA rekey without KE payload (RFC 7296 §1.3.2)"), out)
+		sa.refuseSyntax(now, errors.New("IKE SA rekey without KE payload (RFC 7296 §1.3.2)"), out)
 		return
 	}
 	var err error
@@ -22,11 +22,11 @@ func (sa *SA) rekeyIKE(now time.Time, x *childExchange, out *Outbox) {
 		return
 	}
 	if len(x.choice.SPI) != len(message.SPI{}) || message.SPI(x.choice.SPI).IsZero() {
-		sa.refuseSyntax(now, message.ExchangeCreateChildSA, errors.New("IKE SA rekey without the new initiator SPI (RFC 7296 §3.3.1)"), out)
+		sa.refuseSyntax(now, errors.New("IKE SA rekey without the new initiator SPI (RFC 7296 §3.3.1)"), out)
 		return
 	}
 	if g := x.choice.Group(); g != x.group() {
-		sa.respond(now, message.ExchangeCreateChildSA, []message.Payload{invalidKE(g)}, out)
+		sa.respond(now, []message.Payload{invalidKE(g)}, out)
 		return
 	}
 	await(sa, out, &keyExchange{job: job{sa}, group: x.choice.Group(), peer: x.ke.Data}, func(sa *SA, now time.Time, j *keyExchange, out *Outbox) {
@@ -45,7 +45,7 @@ func (sa *SA) answerRekeyIKE(now time.Time, x *childExchange, j *keyExchange, ou
 		sa.refuseExchange(now, err, out)
 		return
 	}
-	sa.respond(now, message.ExchangeCreateChildSA, []message.Payload{
+	sa.respond(now, []message.Payload{
 		&message.SA{Proposals: []message.Proposal{x.choice.Answer(next.spir[:])}},
 		&message.Nonce{Data: x.nr},
 		&message.KE{Group: uint16(x.choice.Group()), Data: j.public},

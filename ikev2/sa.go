@@ -24,8 +24,9 @@ type SA struct {
 	evidence evidence
 	spii     message.SPI
 	spir     message.SPI
-	path     path // where the client is reached
-	asker    path // where the request being answered came from
+	path     path                 // where the client is reached
+	asker    path                 // where the request being answered came from
+	asked    message.ExchangeType // its exchange
 	nat      natSituation
 
 	suite         suite.IKE
@@ -165,6 +166,7 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 	}
 	sa.observeFresh()
 	sa.follow(d, out)
+	sa.asked = m.Header.Exchange
 	sa.responses.Begin()
 	sa.receiveRequest(now, in, out)
 }
@@ -233,11 +235,11 @@ type inbound struct {
 func (sa *SA) receiveRequest(now time.Time, in inbound, out *Outbox) {
 	var err error
 	if in.payloads, err = message.ParsePayloads(in.first, in.plaintext); err != nil {
-		sa.refuseSyntax(now, in.Exchange, err, out)
+		sa.refuseSyntax(now, err, out)
 		return
 	}
 	if kind, found := message.UnsupportedCritical(in.payloads); found {
-		sa.refuseCritical(now, in.Exchange, kind, out)
+		sa.refuseCritical(now, kind, out)
 		return
 	}
 	switch in.Exchange {
@@ -252,27 +254,27 @@ func (sa *SA) receiveRequest(now time.Time, in inbound, out *Outbox) {
 
 // refuseSyntax answers an authentic message that is not well formed. That is
 // fatal to the IKE SA at both ends without a DELETE (RFC 7296 §2.21.3).
-func (sa *SA) refuseSyntax(now time.Time, x message.ExchangeType, err error, out *Outbox) {
+func (sa *SA) refuseSyntax(now time.Time, err error, out *Outbox) {
 	fault := &PeerFault{Cause: CauseInvalidSyntax, Err: err}
 	if sa.state.halfOpen() {
 		sa.refuse(now, fault, out)
 		return
 	}
-	sa.respond(now, x, []message.Payload{status(message.InvalidSyntax, nil)}, out)
+	sa.respond(now, []message.Payload{status(message.InvalidSyntax, nil)}, out)
 	sa.linger(now, out)
 	sa.release(now, CauseInvalidSyntax, out)
 }
 
 // refuseCritical answers a request with a critical payload that nobody here
 // knows; the rest of it is ignored (RFC 7296 §2.5).
-func (sa *SA) refuseCritical(now time.Time, x message.ExchangeType, kind message.PayloadType, out *Outbox) {
+func (sa *SA) refuseCritical(now time.Time, kind message.PayloadType, out *Outbox) {
 	if sa.state.halfOpen() {
 		sa.refuse(now, &PeerFault{Cause: CauseCriticalPayload, Evidence: []auth.Evidence{
 			{Key: "payload", Value: kind.String()},
 		}, data: []byte{byte(kind)}}, out)
 		return
 	}
-	sa.respond(now, x, []message.Payload{status(message.UnsupportedCriticalPayload, []byte{byte(kind)})}, out)
+	sa.respond(now, []message.Payload{status(message.UnsupportedCriticalPayload, []byte{byte(kind)})}, out)
 }
 
 // follow takes note of where an authentic, fresh request came from. During a
@@ -301,8 +303,8 @@ func (sa *SA) espPath() esp.Path {
 }
 
 // respond answers the request begun.
-func (sa *SA) respond(now time.Time, x message.ExchangeType, ps []message.Payload, out *Outbox) {
-	datagrams, err := sa.seal(x, message.FlagResponse, sa.responses.Expected(), ps)
+func (sa *SA) respond(now time.Time, ps []message.Payload, out *Outbox) {
+	datagrams, err := sa.seal(sa.asked, message.FlagResponse, sa.responses.Expected(), ps)
 	if err != nil {
 		// Without an answer the SA cannot go on.
 		sa.fail(now, err, out)
