@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if err = os.Chmod(scratch, 0o755); err != nil { // other users run the program, too
+		fmt.Fprintln(os.Stderr, err)
+	}
 	code := m.Run()
 	if err := os.RemoveAll(scratch); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -30,8 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// binary is the program under test: $BRIDGEHEAD, or built once for the run.
-var binary = sync.OnceValues(func() (string, error) {
+// built is the program under test: $BRIDGEHEAD, or built once for the run.
+var built = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv("BRIDGEHEAD"); given != "" {
 		return filepath.Abs(given)
 	}
@@ -45,7 +48,7 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func program(t *testing.T) string {
 	t.Helper()
-	path, err := binary()
+	path, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
