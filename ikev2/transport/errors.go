@@ -56,13 +56,13 @@ func (e *ListenError) remedy() string {
 	}
 	switch {
 	case errors.Is(e.Err, syscall.EADDRINUSE):
-		return holder + " has it: stop it or set [server] ports"
+		return holder + " has it: stop it, or choose other ports with ike_port and nat_port in [server]"
 	case (errors.Is(e.Err, syscall.EPERM) || errors.Is(e.Err, syscall.EACCES)) && e.Port == 0:
 		return "CAP_NET_RAW is missing: run as root or grant the capability"
 	case errors.Is(e.Err, syscall.EPERM), errors.Is(e.Err, syscall.EACCES):
-		return "CAP_NET_BIND_SERVICE is missing: run as root, grant the capability or set [server] ports above 1023"
+		return "CAP_NET_BIND_SERVICE is missing: run as root, grant the capability, or choose ports above 1023 with ike_port and nat_port in [server]"
 	case errors.Is(e.Err, syscall.EADDRNOTAVAIL):
-		return "this host has no such address: add it to an interface or correct [server] addresses"
+		return "this host has no such address: add it to an interface or correct listen in [server]"
 	}
 	return "see `ip address` and `ss -uanp`"
 }

@@ -236,7 +236,7 @@ func TestPortInUseNamesHolder(t *testing.T) {
 			second.Close()
 			t.Fatalf("a second Listen on %+v: %v", c, err)
 		}
-		want := fmt.Sprintf("(pid %d) has it: stop it or set [server] ports", os.Getpid())
+		want := fmt.Sprintf("(pid %d) has it: stop it, or choose other ports with ike_port and nat_port in [server]", os.Getpid())
 		if refused.Port != c.IKEPort+c.NATTPort || !strings.HasSuffix(err.Error(), want) {
 			t.Fatalf("%v", err)
 		}
