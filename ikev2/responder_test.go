@@ -26,6 +26,7 @@ type running struct {
 	pools  *lease.Pools
 	client *initiator.Client
 	config initiator.Config
+	leave  func() // ends the clients' side without a word
 	end    func() // ends the gateway and waits for it
 	events *eventLog
 }
@@ -118,7 +119,7 @@ func run(t testing.TB, change func(*Config)) *running {
 	}
 	u.client = initiator.NewClient(client, nil)
 	serve(t, func(ctx context.Context) error { return server.Serve(ctx, ikeOnly{u.HandleIKE}) })
-	serve(t, func(ctx context.Context) error { return client.Serve(ctx, u.client) })
+	u.leave = serve(t, func(ctx context.Context) error { return client.Serve(ctx, u.client) })
 	u.end = serve(t, u.Run)
 	u.config = initiator.Config{
 		Server: "127.0.0.1", IKEPort: server.IKEPort(), NATTPort: server.NATTPort(), ServerName: "vpn.example.org", Roots: roots(),
@@ -230,6 +231,42 @@ func TestInitialContactReplacesTheSessionOfTheSameClient(t *testing.T) {
 	}
 	if n := u.events.count(EventDown, CauseReplaced); n != 5 {
 		t.Errorf("%d sessions were replaced, expected 5", n)
+	}
+}
+
+// Clients that are gone do not hold up the gateway's end, and what they held
+// is taken back.
+func TestResponderEndsWithoutItsClients(t *testing.T) {
+	u := run(t, func(c *Config) { c.Timers.Drain = 50 * time.Millisecond })
+	u.dial(t, 5)
+	u.leave()
+	u.end()
+	if len(u.plane.children) != 0 || u.pools.Usage()[0].Held != 0 {
+		t.Errorf("%d Child SAs and %d addresses are left", len(u.plane.children), u.pools.Usage()[0].Held)
+	}
+	if n := u.events.count(EventDown, CauseShutdown); n != 5 {
+		t.Errorf("%d sessions were reported as ended", n)
+	}
+}
+
+// A datagram more than the queue holds is dropped and counted; the shard goes
+// on.
+func TestQueueIsBounded(t *testing.T) {
+	u := run(t, func(c *Config) { c.Shards, c.Limits.Queue = 1, 8 })
+	junk := make([]transport.Datagram, 100)
+	for i := range junk {
+		junk[i] = transport.Datagram{Data: make([]byte, 28), Remote: netip.MustParseAddrPort("192.0.2.1:500")}
+	}
+	block := make(chan struct{})
+	u.runners[0].inbox.put(func(b *batch) { b.commands = append(b.commands, func(time.Time, *shard) { <-block }) })
+	u.runners[0].inbox.put(func(b *batch) { b.commands = append(b.commands, func(time.Time, *shard) {}) })
+	for range 10 {
+		u.HandleIKE(junk)
+	}
+	close(block)
+	u.dial(t, 1)
+	if n := u.Counters()["drop-queue-full"]; n < 1000-16 {
+		t.Errorf("%d datagrams of 1000 were dropped at a queue of 8", n)
 	}
 }
 

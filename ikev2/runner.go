@@ -99,7 +99,7 @@ func (u *runner) run(ctx context.Context, drained <-chan struct{}) {
 			now := u.cfg.Now()
 			u.closing = true
 			u.disconnect(now, CauseShutdown, func(*SA) bool { return true })
-			u.flush(now)
+			u.flush()
 		case <-drained:
 			return
 		}
@@ -117,19 +117,19 @@ func (u *runner) process(b *batch) {
 	for _, j := range b.jobs {
 		u.finish(now, j)
 	}
-	u.flush(now)
+	u.flush()
 	for i, d := range b.datagrams {
 		u.receive(now, d)
 		if i%flushEvery == flushEvery-1 {
-			u.flush(now)
+			u.flush()
 		}
 	}
 	u.due(now)
-	u.flush(now)
+	u.flush()
 }
 
 // flush carries out what the SAs put into the Outbox.
-func (u *runner) flush(time.Time) {
+func (u *runner) flush() {
 	o := &u.out
 	if len(o.Datagrams) > 0 {
 		u.cfg.Send(o.Datagrams)
