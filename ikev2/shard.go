@@ -66,9 +66,14 @@ func (s *shard) finish(now time.Time, j Job) {
 	s.handle(now, j.owner(), Finished{j})
 }
 
-// due tells the SAs whose deadline has come.
+// due tells the SAs whose deadline has come, each about once: whatever else
+// waits for the shard has its turn before the next round.
 func (s *shard) due(now time.Time) {
-	for next := s.timers.next(); !next.IsZero() && !now.Before(next); next = s.timers.next() {
+	for range len(s.timers) {
+		next := s.timers.next()
+		if next.IsZero() || now.Before(next) {
+			return
+		}
 		s.handle(now, s.timers[0].sa, TimerDue{})
 	}
 }
