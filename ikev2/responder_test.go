@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -178,7 +179,8 @@ func TestResponderRunsManySessionsAndEndsThemAll(t *testing.T) {
 	if err := sessions[1].Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if got, err := u.Disconnect(t.Context(), Selector{ID: infos[5].ID}); err != nil || got != 1 {
+	fifth := slices.IndexFunc(infos, func(i SessionInfo) bool { return i.Identity == "device5.example.org" })
+	if got, err := u.Disconnect(t.Context(), Selector{ID: infos[fifth].ID}); err != nil || got != 1 {
 		t.Errorf("disconnected %d, %v", got, err)
 	}
 	u.end()
