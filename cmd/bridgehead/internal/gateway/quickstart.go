@@ -155,13 +155,13 @@ func quickNames(o QuickOptions, addrs []netip.Addr) ([]string, error) {
 	for _, a := range addrs {
 		add(a.String())
 	}
+	if len(names) == 0 {
+		return nil, errors.New("this host has no address that a client could dial; give it one, or say its name with --name")
+	}
 	if host, err := os.Hostname(); err == nil {
 		if _, err := config.ServerName(host); err == nil {
 			add(host)
 		}
-	}
-	if len(names) == 0 {
-		return nil, errors.New("this host has no address that a client could dial; say its name with --name")
 	}
 	return names, nil
 }
