@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"strconv"
 	"unsafe"
@@ -108,6 +109,20 @@ func zoned(a netip.Addr, index uint32) netip.Addr {
 		return a
 	}
 	return a.WithZone(strconv.FormatUint(uint64(index), 10))
+}
+
+// numericZone gives a an interface's number where it has its name: datagrams
+// come with numbers, and people write names. A name that no interface has
+// stays.
+func numericZone(a netip.Addr) netip.Addr {
+	if a.Zone() == "" || zoneIndex(a) != 0 {
+		return a
+	}
+	link, err := net.InterfaceByName(a.Zone())
+	if err != nil {
+		return a
+	}
+	return a.WithZone(strconv.Itoa(link.Index))
 }
 
 // zoneIndex is the interface index of a numeric zone, 0 for none.

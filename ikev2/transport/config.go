@@ -48,7 +48,7 @@ func (c Config) addresses() []netip.Addr {
 	}
 	out := make([]netip.Addr, len(c.Addresses))
 	for i, a := range c.Addresses {
-		out[i] = a.Unmap()
+		out[i] = numericZone(a.Unmap())
 	}
 	return out
 }

@@ -37,10 +37,12 @@ type Sender struct {
 	wait    bool // for room in a full queue, instead of dropping
 	err     error
 
-	// Arguments and results of transmit, a method value made once.
-	transmit func(fd uintptr) bool
-	first, n int
-	errno    syscall.Errno
+	// Arguments and results of transmit and of transmitOrWait, method values
+	// made once.
+	transmit       func(fd uintptr)
+	transmitOrWait func(fd uintptr) (done bool)
+	first, n       int
+	errno          syscall.Errno
 }
 
 // message is one send, of one datagram or of several segments.
@@ -71,6 +73,7 @@ func (t *Transport) newSender(wait bool) *Sender {
 		msgs:    make([]message, 0, sendBatch),
 	}
 	s.transmit = s.sendmmsg
+	s.transmitOrWait = func(fd uintptr) bool { s.sendmmsg(fd); return s.errno != unix.EAGAIN }
 	return s
 }
 
@@ -107,7 +110,9 @@ func (m *message) extend(p *Path, ecn uint8, packet []byte) bool {
 
 // begin starts a message whose first segment is packet.
 func (s *Sender) begin(m message, k kind, packet []byte) {
-	m.socket = s.t.socketFor(k, m.from)
+	m.from = netip.AddrPortFrom(numericZone(m.from.Addr()), m.from.Port())
+	m.to = netip.AddrPortFrom(numericZone(m.to.Addr()), m.to.Port())
+	m.socket = s.t.socketFor(k, m.from.Addr(), m.to.Addr())
 	switch {
 	case m.socket == nil:
 		s.fail(m, 1, ErrNoSocket)
@@ -236,9 +241,16 @@ func (s *Sender) sendSegments(i int) {
 }
 
 // send gives n messages from i to the kernel and returns how many it took.
+// Only one that waits takes the descriptor's write lock, which it holds while
+// it waits: IKE messages and the other cores' packets go past it.
 func (s *Sender) send(i, n int) (int, error) {
-	s.first, s.n, s.errno = i, n, 0
-	if err := s.msgs[i].socket.raw.Write(s.transmit); err != nil {
+	s.first, s.n = i, n
+	raw := s.msgs[i].socket.raw
+	err := raw.Control(s.transmit)
+	if err == nil && s.errno == unix.EAGAIN && s.wait {
+		err = raw.Write(s.transmitOrWait)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if s.errno != 0 {
@@ -247,21 +259,19 @@ func (s *Sender) send(i, n int) (int, error) {
 	return s.n, nil
 }
 
-func (s *Sender) sendmmsg(fd uintptr) bool {
+// sendmmsg gives the kernel the n messages from first and leaves in n how many
+// it took, or in errno why none.
+func (s *Sender) sendmmsg(fd uintptr) {
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.first])),
 			uintptr(s.n), unix.MSG_DONTWAIT, 0, 0)
-		switch {
-		case errno == unix.EINTR:
+		if errno == unix.EINTR {
 			continue
-		case errno == unix.EAGAIN && s.wait:
-			return false
-		case errno != 0:
-			s.errno = errno
-		default:
+		}
+		if s.errno = errno; errno == 0 {
 			s.n = int(n)
 		}
-		return true
+		return
 	}
 }
 
@@ -291,18 +301,18 @@ func (s *Sender) fail(m message, n int, err error) {
 	}
 }
 
-// socketFor is the socket of kind k that can send from local, whose invalid or
-// unspecified address leaves the choice to routing.
-func (t *Transport) socketFor(k kind, local netip.AddrPort) *socket {
+// socketFor is the socket of kind k that can send from local to remote. A local
+// address that is invalid or unspecified leaves the choice to routing.
+func (t *Transport) socketFor(k kind, local, remote netip.Addr) *socket {
 	var wild *socket
 	for _, e := range t.endpoints {
-		if e.kind != k || e.addr.Is4() != local.Addr().Is4() {
+		if e.kind != k || e.addr.Is4() != remote.Is4() {
 			continue
 		}
-		if e.addr == local.Addr() {
+		if e.addr == local {
 			return e.sockets[0]
 		}
-		if e.addr.IsUnspecified() || local.Addr().IsUnspecified() {
+		if e.addr.IsUnspecified() || !local.IsValid() || local.IsUnspecified() {
 			wild = e.sockets[0]
 		}
 	}

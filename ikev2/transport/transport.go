@@ -126,42 +126,29 @@ func (t *Transport) NATTPort() uint16 { return t.nattPort }
 
 // Serve receives until ctx ends or Close is called, and gives what arrives to
 // h. It returns after every reader has ended: nil when Close ended it, else
-// ctx's error or the fault of a socket. The sockets stay open when ctx ends, so
-// that what is left to say can still be sent; Close them.
+// ctx's error or the fault of a socket, which ends the others too. The sockets
+// stay open, so that what is left to say can still be sent; Close them.
 func (t *Transport) Serve(ctx context.Context, h Handler) error {
+	reading, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	stop := context.AfterFunc(reading, t.wake)
+	defer stop()
 	var readers sync.WaitGroup
-	fault := make(chan error, 1)
 	for _, e := range t.endpoints {
 		for _, s := range e.sockets {
 			r := newReader(t, s, h)
 			readers.Go(func() {
 				if err := r.run(); err != nil {
-					select {
-					case fault <- err:
-					default:
-					}
+					end(err)
 				}
 			})
 		}
 	}
-	ended := make(chan struct{})
-	go func() {
-		readers.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		t.wake()
-		<-ended
-		return ctx.Err()
-	}
-	select {
-	case err := <-fault:
+	readers.Wait()
+	if err := ctx.Err(); err != nil {
 		return err
-	default:
-		return nil
 	}
+	return context.Cause(reading)
 }
 
 // wake makes every reader return.
