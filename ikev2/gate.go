@@ -168,7 +168,8 @@ func (g *gate) turnAway(now time.Time, m *message.Message, req initRequest, d tr
 		return
 	}
 	r := newRefusal(now, fault.Cause, withError(fault.Evidence, fault.Err))
-	r.Peer, r.Local, r.Client = d.Remote, d.Local, recognise(m.Payloads).String()
+	kind := recognise(m.Payloads)
+	r.Peer, r.Local, r.Client, r.Remedy = d.Remote, d.Local, kind.String(), kind.remedy(fault.Err)
 	out.Events = append(out.Events, SessionEvent{Kind: EventRefused, Time: now, Cause: r.Cause, Refusal: r})
 }
 

@@ -258,6 +258,7 @@ type Refusal struct {
 	Evidence []auth.Evidence
 	Text     string   // a sentence for the cause
 	Advice   string   // what to do
+	Remedy   []string // what to type at this client, where that is known, a line each
 	Likely   []string // of a silence: what may lie behind it, the likeliest first
 }
 

@@ -1,0 +1,56 @@
+package ikev2
+
+import (
+	"errors"
+	"slices"
+
+	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
+)
+
+// WindowsSettings is the PowerShell line that has one connection of the client
+// built into Windows 8 and later offer aes256-sha256-modp2048 for IKE and
+// aes256gcm16 for ESP, and nothing else.
+func WindowsSettings(connection string) string {
+	return "Set-VpnConnectionIPsecConfiguration -ConnectionName " + connection +
+		" -AuthenticationTransformConstants GCMAES256 -CipherTransformConstants GCMAES256" +
+		" -EncryptionMethod AES256 -IntegrityCheckMethod SHA256 -DHGroup Group14 -PfsGroup None -Force"
+}
+
+// windowsStrength is what both remedies below make Windows offer.
+const windowsStrength = "aes256-sha256-modp2048"
+
+// remedy is what to type at a client whose proposals were all refused, a line
+// each; nil where there is no such thing. Windows offers nothing but modp1024
+// until it is told otherwise.
+func (c client) remedy(err error) []string {
+	var refused *suite.NoProposalError
+	if c != clientWindows || !errors.As(err, &refused) || !outdated(refused) || !accepts(refused.Configured, windowsStrength) {
+		return nil
+	}
+	return []string{
+		"# at the client, in PowerShell as administrator, for one connection (its name for NAME):",
+		WindowsSettings("NAME"),
+		"# or, Windows 7 too, for all connections:",
+		`New-ItemProperty -Path HKLM:\SYSTEM\CurrentControlSet\Services\RasMan\Parameters -Name NegotiateDH2048_AES256 -PropertyType DWord -Value 1 -Force`,
+		"Restart-Service RasMan",
+	}
+}
+
+// outdated tells whether an offer failed for holding nothing but modp1024, or
+// nothing but 3DES.
+func outdated(refused *suite.NoProposalError) bool {
+	return slices.ContainsFunc(refused.Missing, func(m suite.Missing) bool {
+		return m.Anywhere && len(m.Offered) == 1 && (m.Offered[0] == "modp1024" || m.Offered[0] == "3des")
+	})
+}
+
+// accepts tells whether one proposal would be taken.
+func accepts(configured suite.Proposals, offer string) bool {
+	offered, err := suite.ParseProposals(message.ProtocolIKE, offer)
+	if err != nil {
+		return false
+	}
+	_, err = suite.Select(configured, offered.Offer(nil), suite.GatewayOrder)
+	return err == nil
+}
