@@ -124,6 +124,7 @@ func gatewayFor(t *testing.T, g admin.Gateway) string {
 		Time: noon, Session: "00cc", Peer: "198.51.100.9:500", User: "carol", Client: "windows", Cause: "no-ike-proposal",
 		Text:     "The client and the gateway have no IKE proposal in common.",
 		Evidence: []admin.Evidence{{Key: "offered", Value: "3des-sha1-modp1024"}}, Advice: "Raise the client's settings.",
+		Remedy: []string{"# at the client:", "Restart-Service RasMan"},
 	})
 	j.Refuse(admin.Refusal{
 		Time: noon, Silent: true, Session: "00dd", Peer: "198.51.100.10:500", Cause: "never-continued",

@@ -13,6 +13,7 @@ import (
 	"bridgehead/cmd/bridgehead/internal/admin"
 	"bridgehead/cmd/bridgehead/internal/config"
 	"bridgehead/cmd/bridgehead/internal/gateway"
+	"bridgehead/ikev2"
 )
 
 func (a *app) quickstartCommand() *cobra.Command {
@@ -157,11 +158,11 @@ func clientHelp(q *gateway.Quickstart) string {
                 Add-VpnConnection -Name bridgehead -ServerAddress %[1]s -TunnelType Ikev2 -AuthenticationMethod Eap -EncryptionLevel Maximum
                 Add-VpnConnectionRoute -ConnectionName bridgehead -DestinationPrefix ::/1
                 Add-VpnConnectionRoute -ConnectionName bridgehead -DestinationPrefix 8000::/1
-                Set-VpnConnectionIPsecConfiguration -ConnectionName bridgehead -AuthenticationTransformConstants GCMAES256 -CipherTransformConstants GCMAES256 -EncryptionMethod AES256 -IntegrityCheckMethod SHA256 -DHGroup Group14 -PfsGroup None -Force
+                %[4]s
   Apple       open ca.pem and trust it; Settings, VPN, IKEv2: server and remote ID %[1]s, user name and password
   Android     install ca.pem as a CA certificate; Settings, VPN, IKEv2/IPSec MSCHAPv2: server and identifier %[1]s
               or the strongSwan app: server %[1]s, IKEv2 EAP, the CA certificate chosen
   Linux       charon-cmd --cert ca.pem --host %[1]s --remote-identity %[1]s --identity %[3]s --profile ikev2-eap
   any of them from outside, without a tunnel: bridgehead probe %[1]s --ca ca.pem --user %[3]s
-`, server, q.CA, q.User)
+`, server, q.CA, q.User, ikev2.WindowsSettings("bridgehead"))
 }

@@ -71,6 +71,9 @@ func (a *app) printRefusals(list []admin.Refusal) {
 		if r.Advice != "" {
 			fmt.Fprintf(a.out, "  > %s\n", visible(r.Advice))
 		}
+		for _, line := range r.Remedy {
+			fmt.Fprintf(a.out, "    %s\n", visible(line))
+		}
 		if len(r.Likely) > 0 {
 			fmt.Fprintln(a.out, "  What may lie behind it, the likeliest first:")
 		}

@@ -120,6 +120,7 @@ type Refusal struct {
 	Text     string     `json:"text"`  // a sentence for the cause
 	Evidence []Evidence `json:"evidence,omitempty"`
 	Advice   string     `json:"advice,omitempty"` // what to do
+	Remedy   []string   `json:"remedy,omitempty"` // what to type at the client, a line each
 	Likely   []string   `json:"likely,omitempty"` // what may lie behind a silence, the likeliest first
 }
 

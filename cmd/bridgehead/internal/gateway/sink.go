@@ -58,7 +58,7 @@ func refusal(r *ikev2.Refusal) admin.Refusal {
 	out := admin.Refusal{
 		Time: r.Time, Silent: r.Silent, Session: r.Session, Peer: r.Peer.String(), User: r.User, Identity: r.Identity,
 		Client: r.Client, Cause: string(r.Cause), Advice: r.Advice,
-		Text: r.Text, Likely: r.Likely,
+		Text: r.Text, Remedy: r.Remedy, Likely: r.Likely,
 	}
 	if r.Local.IsValid() {
 		out.Local = r.Local.String()
