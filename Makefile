@@ -24,6 +24,7 @@ static: ## gofmt, vet, staticcheck
 
 unit: ## unit tests with the race detector
 	$(GO) test -race -shuffle on $$($(GO) list ./... | grep -v '^bridgehead/integration/peers')
+	$(GO) test ./ikev2/esp # allocations are counted without the race detector
 
 fuzz: ## each fuzz target for FUZZTIME
 	@integration/fuzz.sh $(FUZZTIME)
