@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"fmt"
+
+	"bridgehead/auth/eap"
 )
 
 // MSCHAPv2Response is one answer of a client to be judged (RFC 2759 §4).
@@ -11,7 +13,7 @@ type MSCHAPv2Response struct {
 	Name                   string // from the Response, as sent, DOMAIN\ included
 	AuthenticatorChallenge [16]byte
 	PeerChallenge          [16]byte
-	NTResponse             [24]byte
+	NTResponse             eap.NTResponse
 }
 
 // Keys is the proof that an answer was right.

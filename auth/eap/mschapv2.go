@@ -49,6 +49,9 @@ type NTResponse [24]byte
 // Format keeps the octets out of every log and error.
 func (NTResponse) Format(f fmt.State, _ rune) { redact(f, 24) }
 
+// MarshalText keeps the octets out of JSON.
+func (NTResponse) MarshalText() ([]byte, error) { return []byte(placeholder(24)), nil }
+
 // LogValue keeps the octets out of structured logs.
 func (NTResponse) LogValue() slog.Value { return redacted(24) }
 
@@ -58,6 +61,9 @@ type EncryptedPassword [516]byte
 
 // Format keeps the octets out of every log and error.
 func (EncryptedPassword) Format(f fmt.State, _ rune) { redact(f, 516) }
+
+// MarshalText keeps the octets out of JSON.
+func (EncryptedPassword) MarshalText() ([]byte, error) { return []byte(placeholder(516)), nil }
 
 // LogValue keeps the octets out of structured logs.
 func (EncryptedPassword) LogValue() slog.Value { return redacted(516) }
@@ -69,12 +75,24 @@ type EncryptedHash [16]byte
 // Format keeps the octets out of every log and error.
 func (EncryptedHash) Format(f fmt.State, _ rune) { redact(f, 16) }
 
+// MarshalText keeps the octets out of JSON.
+func (EncryptedHash) MarshalText() ([]byte, error) { return []byte(placeholder(16)), nil }
+
 // LogValue keeps the octets out of structured logs.
 func (EncryptedHash) LogValue() slog.Value { return redacted(16) }
 
-func redact(f fmt.State, octets int) { fmt.Fprintf(f, "[%d octets]", octets) }
+func placeholder(octets int) string { return fmt.Sprintf("[%d octets]", octets) }
 
-func redacted(octets int) slog.Value { return slog.StringValue(fmt.Sprintf("[%d octets]", octets)) }
+func redact(f fmt.State, octets int) { fmt.Fprint(f, placeholder(octets)) }
+
+func redacted(octets int) slog.Value { return slog.StringValue(placeholder(octets)) }
+
+// Format writes the name, whatever the verb: package fmt asks no method below
+// a pointer that it shows with a verb that suits none.
+func (r Response) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[response of %q]", r.Name) }
+
+// Format writes what the packet is.
+func (ChangePassword) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[change of password]") }
 
 // Challenge opens the method: the server's challenge (draft §2.1).
 type Challenge struct {
