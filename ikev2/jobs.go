@@ -154,13 +154,22 @@ func (j *claimLease) Run(ctx context.Context, w *works) {
 }
 
 func leaseFault(err error) error {
-	var exhausted *lease.ExhaustedError
-	if errors.As(err, &exhausted) {
+	var (
+		exhausted *lease.ExhaustedError
+		unknown   *lease.UnknownPoolError
+		inUse     *lease.InUseError
+	)
+	switch {
+	case errors.As(err, &exhausted):
 		return &PeerFault{Cause: CausePoolExhausted, Err: err, Evidence: []auth.Evidence{
 			{Key: "pool", Value: exhausted.Pool},
 			{Key: "family", Value: exhausted.Family.String()},
 			{Key: "size", Value: fmt.Sprint(exhausted.Size)},
 		}}
+	case errors.As(err, &unknown):
+		return &GatewayFault{Cause: CauseUnknownPool, Err: err}
+	case errors.As(err, &inUse):
+		return &GatewayFault{Cause: CauseFixedAddressInUse, Err: err}
 	}
 	return &GatewayFault{Cause: CauseLeaseStore, Err: err}
 }

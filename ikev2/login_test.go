@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"bridgehead/auth"
+	"bridgehead/auth/mschapv2"
 	"bridgehead/ikev2/initiator"
 	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/message"
@@ -205,6 +207,11 @@ func TestRefusalsAreNamed(t *testing.T) {
 		{"no ESP proposal", func(c *Config) { c.ESP = esp("aes192-sha512-noesn") }, func(c *initiator.Config) { c.ESP = esp("aes256gcm16-noesn") }, CauseNoESPProposal, initiator.VerdictNoProposal},
 		{"no address asked", nil, func(c *initiator.Config) { c.NoIPv4, c.NoIPv6, c.NoDNS = true, true, true }, CauseNoAddressAsked, initiator.VerdictNoAddress},
 		{"full pool", func(c *Config) { c.Leases = fullPool(t) }, nil, CausePoolExhausted, initiator.VerdictNoAddress},
+		{"unknown pool", func(c *Config) { c.Backend = granting(auth.Grant{Pool: "staff"}) }, nil, CauseUnknownPool, initiator.VerdictNoAddress},
+		{"fixed address in use", func(c *Config) {
+			c.Leases = fullPool(t)
+			c.Backend = granting(auth.Grant{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}})
+		}, nil, CauseFixedAddressInUse, initiator.VerdictNoAddress},
 		{"no traffic in common", func(c *Config) { c.LocalSubnets = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} },
 			func(c *initiator.Config) {
 				c.RemoteSelectors = []message.Selector{initiator.SelectorOf(netip.MustParsePrefix("172.16.0.0/12"))}
@@ -272,6 +279,13 @@ type failingBackend struct{}
 
 func (failingBackend) Begin(context.Context, auth.Peer) (auth.Conversation, error) {
 	return nil, errors.New("no server answers")
+}
+
+// granting knows alice alone and grants her g.
+func granting(g auth.Grant) auth.Backend {
+	g.Name = "alice"
+	alice := userFile{"alice": {Hash: users["alice"].Hash, Grant: g}}
+	return mschapv2.NewBackend(mschapv2.NewHashVerifier(alice), mschapv2.Options{Rand: rand.NewChaCha8([32]byte{})})
 }
 
 // fullPool has one address, which somebody holds.

@@ -15,7 +15,7 @@ func notifyFor(c Cause) message.NotifyType {
 		return message.UnsupportedCriticalPayload
 	case CauseNoAddressAsked:
 		return message.FailedCPRequired
-	case CausePoolExhausted, CauseLeaseStore:
+	case CausePoolExhausted, CauseLeaseStore, CauseUnknownPool, CauseFixedAddressInUse:
 		return message.InternalAddressFailure
 	case CauseTSUnacceptable:
 		return message.TSUnacceptable
@@ -32,7 +32,7 @@ func notifyFor(c Cause) message.NotifyType {
 func fatalToChildOnly(c Cause) bool {
 	switch c {
 	case CauseNoESPProposal, CauseNoAddressAsked, CauseNoChildAsked, CausePoolExhausted,
-		CauseLeaseStore, CauseTSUnacceptable, CauseDataPlane:
+		CauseLeaseStore, CauseUnknownPool, CauseFixedAddressInUse, CauseTSUnacceptable, CauseDataPlane:
 		return true
 	}
 	return false

@@ -38,6 +38,8 @@ const (
 	CauseClientGaveUp        Cause = "client-gave-up"
 	CauseDataPlane           Cause = "data-plane-failed"
 	CauseLeaseStore          Cause = "lease-store-failed"
+	CauseUnknownPool         Cause = "unknown-pool"
+	CauseFixedAddressInUse   Cause = "fixed-address-in-use"
 	CauseInternal            Cause = "internal-error"
 )
 
@@ -136,6 +138,12 @@ var catalogue = map[Cause]explanation{
 	CauseLeaseStore: {
 		"The gateway could not write down the address lease.",
 		"Check the disk and the rights of the gateway's state directory."},
+	CauseUnknownPool: {
+		"The user is to get addresses from a pool that is not configured.",
+		"Configure that pool, or name another one for the user; see the evidence for the pools there are."},
+	CauseFixedAddressInUse: {
+		"Somebody else's session holds the address that is fixed for this user.",
+		"Disconnect that session, or give each user a fixed address of their own."},
 	CauseInternal: {
 		"The gateway failed at its own part of the login.",
 		"See the evidence and the gateway's log; the fault is on the gateway."},

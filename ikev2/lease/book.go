@@ -35,25 +35,52 @@ type entry struct {
 	before, behind *entry // the same identity's remembered entries
 }
 
-func newBook(ranges []Range, reserved map[netip.Addr]bool) *book {
+func newBook(ranges []Range) *book {
 	b := &book{
-		ranges:   ranges,
-		reserved: reserved,
-		entries:  make(map[netip.Addr]*entry),
-		waiting:  make(map[string]*entry),
-	}
-	for _, r := range ranges {
-		b.size = addSaturating(b.size, r.Size())
-	}
-	for a := range reserved {
-		if b.contains(a) {
-			b.size--
-		}
+		ranges:  ranges,
+		size:    sizeOf(ranges),
+		entries: make(map[netip.Addr]*entry),
+		waiting: make(map[string]*entry),
 	}
 	if len(ranges) > 0 {
 		b.next = ranges[0].First
 	}
 	return b
+}
+
+// sizeOf counts the addresses of all ranges.
+func sizeOf(ranges []Range) (n uint64) {
+	for _, r := range ranges {
+		n = addSaturating(n, r.Size())
+	}
+	return n
+}
+
+// reserve replaces the reserved addresses by those of addrs that lie in the
+// book, and gives those that it forgot since they were remembered. A held one
+// stays held; it goes to nobody else afterwards.
+func (b *book) reserve(addrs []netip.Addr) (forgotten []netip.Addr) {
+	before := b.reserved
+	b.reserved = make(map[netip.Addr]bool)
+	for _, a := range addrs {
+		if a = a.Unmap(); b.contains(a) {
+			b.reserved[a] = true
+		}
+	}
+	b.size = sizeOf(b.ranges) - uint64(len(b.reserved))
+	for a := range before {
+		if !b.reserved[a] && b.touched(a) && b.entries[a] == nil {
+			b.freed.push(a)
+		}
+	}
+	for a := range b.reserved {
+		b.freed.remove(a)
+		if e := b.entries[a]; e != nil && e.holder == "" {
+			b.forget(e)
+			forgotten = append(forgotten, a)
+		}
+	}
+	return forgotten
 }
 
 func (b *book) contains(a netip.Addr) bool { return b.rangeOf(a) >= 0 }

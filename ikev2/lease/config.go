@@ -22,7 +22,7 @@ type PoolConfig struct {
 	Name   string
 	Ranges []Range // IPv4 and IPv6, in order of use
 	// Reserved addresses are given only to those who have them fixed: the
-	// gateway's own, and those of the users file.
+	// gateway's own, and those of the users file. Pools.Reserve changes them.
 	Reserved []netip.Addr
 	// Remember is how long an address waits for its last identity; zero is
 	// DefaultRemember, negative never.
@@ -37,7 +37,7 @@ type PoolConfig struct {
 // pools: claims found in it belong to dead sessions and are only remembered.
 // Errors are *ConfigError and *StoreError.
 func NewPools(cfg []PoolConfig, store Store) (*Pools, error) {
-	p := &Pools{store: store, outside: newBook(nil, nil), holders: make(map[string]*holding)}
+	p := &Pools{store: store, outside: newBook(nil), holders: make(map[string]*holding)}
 	if len(cfg) == 0 {
 		return nil, &ConfigError{Problem: "none is configured; name at least one prefix, such as 192.0.2.0/25"}
 	}
@@ -51,10 +51,6 @@ func NewPools(cfg []PoolConfig, store Store) (*Pools, error) {
 }
 
 func newPool(c PoolConfig) *pool {
-	reserved := make(map[netip.Addr]bool, len(c.Reserved))
-	for _, a := range c.Reserved {
-		reserved[a.Unmap()] = true
-	}
 	var ranges [2][]Range
 	for _, r := range c.Ranges {
 		i := familyIndex(r.First)
@@ -62,7 +58,8 @@ func newPool(c PoolConfig) *pool {
 	}
 	pl := &pool{name: c.Name, remember: c.Remember, max: c.MaxRemembered}
 	for i := range pl.books {
-		pl.books[i] = newBook(ranges[i], reserved)
+		pl.books[i] = newBook(ranges[i])
+		pl.books[i].reserve(c.Reserved)
 	}
 	if pl.remember == 0 {
 		pl.remember = DefaultRemember

@@ -98,6 +98,15 @@ func (m *model) expire(now time.Time) {
 	})
 }
 
+// reserve makes another address the reserved one.
+func (m *model) reserve(a netip.Addr) {
+	m.reserved = a
+	if i := m.remembered(a); i >= 0 {
+		m.last = slices.Delete(m.last, i, i+1)
+		m.pending = append(m.pending, memory{addr: a})
+	}
+}
+
 // commit brings what is pending to the disk.
 func (m *model) commit() {
 	for _, c := range m.pending {
@@ -110,8 +119,12 @@ func (m *model) commit() {
 func (m *model) restart() {
 	m.pending, m.last, m.held = nil, nil, make(map[string]netip.Addr)
 	for _, c := range m.disk {
-		if c.identity != "" && m.r.Contains(c.addr) && c.addr != m.reserved {
+		switch {
+		case c.identity == "":
+		case m.r.Contains(c.addr) && c.addr != m.reserved:
 			m.last = append(m.last, c)
+		default:
+			m.pending = append(m.pending, memory{addr: c.addr})
 		}
 	}
 	slices.SortFunc(m.last, func(a, b memory) int { return a.until.Compare(b.until) })
@@ -188,6 +201,13 @@ func (w *world) release(rt *rapid.T, holder string) {
 	w.m.expire(w.now)
 }
 
+func (w *world) reserve(rt *rapid.T, a netip.Addr) {
+	if err := w.p.Reserve(ctx, []netip.Addr{a}); err != nil {
+		rt.Fatal(err)
+	}
+	w.m.reserve(a)
+}
+
 // restart ends all sessions, by an orderly stop or by a crash.
 func (w *world) restart(rt *rapid.T, crashed bool) {
 	if crashed {
@@ -218,7 +238,7 @@ func TestPoolsAgreeWithANaiveModel(t *testing.T) {
 		})
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
 			w.now = w.now.Add(time.Second)
-			switch rapid.SampledFrom([]string{"acquire", "acquire", "acquire", "release", "release", "fixed", "wish", "wait", "stop", "crash"}).Draw(rt, "step") {
+			switch rapid.SampledFrom([]string{"acquire", "acquire", "acquire", "release", "release", "fixed", "wish", "reserve", "wait", "stop", "crash"}).Draw(rt, "step") {
 			case "acquire":
 				w.acquire(rt, identity.Draw(rt, "identity"), netip.Addr{}, netip.Addr{})
 			case "fixed":
@@ -229,6 +249,8 @@ func TestPoolsAgreeWithANaiveModel(t *testing.T) {
 				if len(w.m.held) > 0 {
 					w.release(rt, rapid.SampledFrom(slices.Sorted(maps.Keys(w.m.held))).Draw(rt, "holder"))
 				}
+			case "reserve":
+				w.reserve(rt, addr.Draw(rt, "reserved"))
 			case "wait":
 				w.now = w.now.Add(modelRemember / 2)
 			case "stop":

@@ -339,6 +339,29 @@ func (p *Pools) prune(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// Reserve replaces the addresses that are given only to those who have them
+// fixed. One that a session holds dynamically stays with it until it is
+// released; one that is remembered for somebody is so no longer. The only
+// error is a *StoreError: the reservation stands, but the store may remember
+// more than it should until the next start.
+func (p *Pools) Reserve(ctx context.Context, addrs []netip.Addr) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var forget []netip.Addr
+	for _, pl := range p.pools {
+		for _, b := range pl.books {
+			forget = append(forget, b.reserve(addrs)...)
+		}
+	}
+	if len(forget) == 0 {
+		return nil
+	}
+	if err := p.store.Release(ctx, "", nil, forget); err != nil {
+		return &StoreError{Op: "forget reserved addresses", Err: err}
+	}
+	return nil
+}
+
 // PoolUsage is how full one family of one pool is.
 type PoolUsage struct {
 	Pool       string

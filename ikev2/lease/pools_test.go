@@ -185,6 +185,70 @@ func TestFixedAddresses(t *testing.T) {
 	}
 }
 
+// What is reserved while sessions are up goes to nobody else from then on,
+// and what is no longer reserved to anybody.
+func TestReserve(t *testing.T) {
+	store := NewMemory()
+	p := newPools(t, store, PoolConfig{Name: "p", Ranges: ranges(t, "192.0.2.1-192.0.2.6"), Reserved: []netip.Addr{netip.MustParseAddr("192.0.2.1")}})
+	v4 := func(identity string, fixed ...string) Request {
+		r := Request{Holder: "session of " + identity, Identity: identity, WantIPv4: true}
+		for _, a := range fixed {
+			r.Fixed = append(r.Fixed, netip.MustParseAddr(a))
+		}
+		return r
+	}
+	reserve := func(list ...string) {
+		t.Helper()
+		var addrs []netip.Addr
+		for _, a := range list {
+			addrs = append(addrs, netip.MustParseAddr(a))
+		}
+		if err := p.Reserve(ctx, addrs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, acquire(t, p, start, v4("held")), "192.0.2.2", "")
+	want(t, acquire(t, p, start, v4("remembered")), "192.0.2.3", "")
+	release(t, p, start, "session of remembered")
+	want(t, acquire(t, p, start, v4("")), "192.0.2.4", "")
+	release(t, p, start, "session of ") // of nobody: freed at once
+
+	// One each that is held, remembered, freed and untouched; 1 is let go.
+	reserve("192.0.2.2", "192.0.2.3", "::ffff:192.0.2.4", "192.0.2.5", "203.0.113.1")
+	if u := p.Usage()[0]; u.Size != 2 || u.Held != 1 || u.Remembered != 0 {
+		t.Errorf("%+v", u)
+	}
+	if cs, _ := store.List(ctx); len(cs) != 1 || cs[0].Identity != "held" {
+		t.Errorf("the store keeps %+v", cs)
+	}
+	var used *InUseError
+	if _, err := p.Acquire(ctx, start, v4("owner of 2", "192.0.2.2")); !errors.As(err, &used) || used.Identity != "held" {
+		t.Errorf("an address that is held: %v", err)
+	}
+	want(t, acquire(t, p, start, v4("remembered")), "192.0.2.1", "")
+	want(t, acquire(t, p, start, v4("last")), "192.0.2.6", "")
+	var full *ExhaustedError
+	if l, err := p.Acquire(ctx, start, v4("too late")); !errors.As(err, &full) || full.Size != 2 {
+		t.Errorf("%v, %v", l, err)
+	}
+	release(t, p, start, "session of held")
+	if l, err := p.Acquire(ctx, start, v4("held")); !errors.As(err, &full) {
+		t.Errorf("a reserved address comes back: %v, %v", l, err)
+	}
+	want(t, acquire(t, p, start, v4("owner of 2", "192.0.2.2")), "192.0.2.2", "")
+
+	// What its owner holds is remembered for him once it is reserved no more.
+	reserve()
+	release(t, p, start, "session of owner of 2")
+	for i := range 3 {
+		acquire(t, p, start, v4(fmt.Sprint("new ", i)))
+	}
+	want(t, acquire(t, p, start, v4("owner of 2")), "192.0.2.2", "")
+	if u := p.Usage()[0]; u.Size != 6 || u.Held != 6 {
+		t.Errorf("%+v", u)
+	}
+}
+
 func TestWishes(t *testing.T) {
 	p := seedPools(t, NewMemory())
 	wish := func(holder, identity, a string) Request {
