@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // crashJournal names the journal of a process that is to be killed.
@@ -127,6 +129,60 @@ func TestStaleTableIsReplaced(t *testing.T) {
 	}
 }
 
+// A change does not outlive the boot it was made in: what looks like it after
+// that is the operator's.
+func TestChangesOfAnEarlierBootAreLeftAlone(t *testing.T) {
+	newNamespace(t).enter()
+	for boot, want := range map[string]string{"an earlier one": "1", bootID(): "0"} {
+		must(t, sysctl("net/ipv4/ip_forward").write("1"))
+		path := filepath.Join(t.TempDir(), "j")
+		line := fmt.Sprintf(`{"boot":%q,"forwarding":{"family":4,"old":{"net/ipv4/ip_forward":"0"}}}`+"\n", boot)
+		must(t, os.WriteFile(path, []byte(line), 0o600))
+		_, err := Restore(path)
+		must(t, err)
+		if value, err := sysctl("net/ipv4/ip_forward").read(); err != nil || value != want {
+			t.Errorf("boot %q: ip_forward %q, %v, want %s", boot, value, err, want)
+		}
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("journal after restoring: %v", err)
+		}
+	}
+}
+
+// A change that the full disk has no room for is not made, and does not spoil
+// the journal for those after it.
+func TestJournalOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4k"))
+	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	j, err := openJournal(filepath.Join(dir, "j"))
+	must(t, err)
+	defer j.keep()
+	long := entry{Table: &tableChange{Name: strings.Repeat("n", 700)}}
+	written := 0
+	for ; err == nil; written++ {
+		err = j.add(long)
+	}
+	if !errors.Is(err, unix.ENOSPC) || written < 2 {
+		t.Fatalf("%d changes, then %v", written, err)
+	}
+	must(t, unix.Mount("", dir, "", unix.MS_REMOUNT, "size=8k"))
+	must(t, j.add(entry{Table: &tableChange{Name: "after"}}))
+	all, err := j.records()
+	must(t, err)
+	if len(all) != written || all[written-1].Table.Name != "after" {
+		t.Errorf("%d changes read, want %d", len(all), written)
+	}
+}
+
+func TestInterfacesThatGoAreLeftOut(t *testing.T) {
+	const here, gone = "net/ipv4/conf/lo/forwarding", "net/ipv4/conf/gone/forwarding"
+	values, err := readThere([]sysctl{gone, here})
+	if _, ok := values[gone]; err != nil || ok || values[here] == "" {
+		t.Errorf("%v, %v", values, err)
+	}
+}
+
 func TestJournalsThatCannotBeTrusted(t *testing.T) {
 	newNamespace(t).enter()
 	const good = `{"sysctl":{"key":"net/ipv4/ip_forward","old":"1","new":"0"}}` + "\n"
@@ -176,7 +232,7 @@ func FuzzJournal(f *testing.F) {
 		j, err := openJournal(path)
 		must(t, err)
 		defer j.keep()
-		all, err := j.entries()
+		all, err := j.records()
 		if err != nil {
 			return
 		}

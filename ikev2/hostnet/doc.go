@@ -5,7 +5,8 @@
 //
 // Every change is journalled on disk before it is made and is undone in reverse
 // order by Host.Close, or, after a crash, by the next Open with the same
-// journal. What somebody else has changed meanwhile is left as it is.
+// journal. What somebody else has changed meanwhile is left as it is, and so is
+// everything once the machine has been booted again: nothing outlives that.
 //
 // The package is for Linux. A Host belongs to one goroutine, and its netlink
 // requests and sysctls concern the network namespace of the calling thread.

@@ -115,13 +115,11 @@ func planForwarding(plan []entry, f Family, device string) ([]entry, error) {
 	if f == IPv4 {
 		settings = append(settings, f.conf("all", "accept_redirects"))
 	}
-	c := &forwardingChange{Family: f, Old: map[sysctl]string{key: old}}
-	for _, s := range settings {
-		if c.Old[s], err = s.read(); err != nil {
-			return nil, err
-		}
+	values, err := readThere(append(settings, key))
+	if err != nil {
+		return nil, err
 	}
-	return append(plan, entry{Forwarding: c}), nil
+	return append(plan, entry{Forwarding: &forwardingChange{Family: f, Old: values}}), nil
 }
 
 // Values of accept_ra (ip-sysctl.rst).

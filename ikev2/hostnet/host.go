@@ -8,21 +8,23 @@ type Host struct {
 	done    []change
 }
 
-// Open starts with the journal at path. What a process that crashed has left
-// there is undone first; restored describes it. The error is a *BusyError, a
-// *JournalError, or *Error values joined.
+// Open starts with the journal at path. What a process that crashed since the
+// machine was booted has left there is undone first; restored describes it. The
+// error is a *BusyError, a *JournalError, or *Error values joined.
 func Open(path string) (h *Host, restored []string, err error) {
 	j, err := openJournal(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	left, err := j.entries()
+	left, err := j.records()
 	if err != nil {
 		return nil, nil, errors.Join(err, j.keep())
 	}
 	h = &Host{journal: j}
-	for _, e := range left {
-		h.done = append(h.done, e.change())
+	for _, r := range left {
+		if !r.outlived() {
+			h.done = append(h.done, r.change())
+		}
 	}
 	restored = h.Changes()
 	if err := h.undo(); err != nil {

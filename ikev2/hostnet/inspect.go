@@ -2,6 +2,8 @@ package hostnet
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/google/nftables"
 )
@@ -110,16 +112,16 @@ func linksWith(f Family, name string, wanted func(all, own string) bool) ([]stri
 	if err != nil {
 		return nil, err
 	}
+	values, err := readThere(settings)
+	if err != nil {
+		return nil, err
+	}
 	var links []string
-	for _, s := range settings {
+	for _, s := range slices.Sorted(maps.Keys(values)) {
 		switch link := s.interfaceOf(); link {
 		case "all", "default", "lo":
 		default:
-			own, err := s.read()
-			if err != nil {
-				return nil, err
-			}
-			if wanted(all, own) {
+			if wanted(all, values[s]) {
 				links = append(links, link)
 			}
 		}

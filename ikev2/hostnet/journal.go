@@ -11,11 +11,33 @@ import (
 )
 
 // journal is the file in which changes are written down before they are made:
-// one JSON object a line, synced. The process that holds its lock owns it; the
-// kernel frees the lock of a process that died.
+// one record a line, in JSON, synced. The process that holds its lock owns it;
+// the kernel frees the lock of a process that died.
 type journal struct {
 	path string
 	file *os.File
+}
+
+// record is a change and the boot of the machine in which it was made. The next
+// boot begins without it, and what looks like it then is somebody else's.
+type record struct {
+	Boot string `json:"boot,omitempty"` // empty: unknown
+	entry
+}
+
+// bootID names the boot that is running; empty if the kernel does not tell.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSpace(b))
+}
+
+// outlived tells whether the machine was booted again since.
+func (r record) outlived() bool {
+	now := bootID()
+	return r.Boot != "" && now != "" && r.Boot != now
 }
 
 // openJournal locks the file at path, creating it where it is missing.
@@ -51,9 +73,9 @@ func sameFile(f *os.File, path string) bool {
 	return err == nil && os.SameFile(ours, there)
 }
 
-// entries reads what is written down. A last line without its end was being
+// records reads what is written down. A last line without its end was being
 // written when the process died, so its change was never made.
-func (j *journal) entries() ([]entry, error) {
+func (j *journal) records() ([]record, error) {
 	if _, err := j.file.Seek(0, io.SeekStart); err != nil {
 		return nil, &JournalError{Path: j.path, Err: err}
 	}
@@ -62,25 +84,30 @@ func (j *journal) entries() ([]entry, error) {
 		return nil, &JournalError{Path: j.path, Err: err}
 	}
 	lines := bytes.Split(text, []byte("\n"))
-	var all []entry
+	var all []record
 	for i, line := range lines[:len(lines)-1] {
-		var e entry
+		var r record
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.DisallowUnknownFields()
-		if err := d.Decode(&e); err != nil {
+		if err := d.Decode(&r); err != nil {
 			return nil, &JournalError{Path: j.path, Line: i + 1, Err: err}
 		}
-		if err := e.check(); err != nil {
+		if err := r.check(); err != nil {
 			return nil, &JournalError{Path: j.path, Line: i + 1, Err: err}
 		}
-		all = append(all, e)
+		all = append(all, r)
 	}
 	return all, nil
 }
 
-// add writes e down and returns once it is on the disk.
+// add writes e down and returns once it is on the disk. A line that did not fit
+// there is taken back: what follows it could not be read.
 func (j *journal) add(e entry) error {
-	line, err := json.Marshal(e)
+	info, err := j.file.Stat()
+	if err != nil {
+		return &JournalError{Path: j.path, Err: err}
+	}
+	line, err := json.Marshal(record{Boot: bootID(), entry: e})
 	if err == nil {
 		_, err = j.file.Write(append(line, '\n'))
 	}
@@ -88,7 +115,7 @@ func (j *journal) add(e entry) error {
 		err = j.file.Sync()
 	}
 	if err != nil {
-		return &JournalError{Path: j.path, Err: err}
+		return &JournalError{Path: j.path, Err: errors.Join(err, j.file.Truncate(info.Size()))}
 	}
 	return nil
 }

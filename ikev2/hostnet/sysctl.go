@@ -60,6 +60,23 @@ func interfaceSysctls(f Family, name string) ([]sysctl, error) {
 	return all, nil
 }
 
+// readThere reads settings, leaving out those of interfaces that have gone since
+// they were listed.
+func readThere(settings []sysctl) (map[sysctl]string, error) {
+	values := make(map[sysctl]string, len(settings))
+	for _, s := range settings {
+		value, err := s.read()
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		default:
+			values[s] = value
+		}
+	}
+	return values, nil
+}
+
 // interfaceOf is the interface of a setting below conf/.
 func (s sysctl) interfaceOf() string { return filepath.Base(filepath.Dir(string(s))) }
 
