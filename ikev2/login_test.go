@@ -29,6 +29,9 @@ func TestLoginGivesBothEndsTheSameChildSA(t *testing.T) {
 		t.Errorf("the Child SA goes to port %d, expected 4500", got)
 	}
 	up := w.events[len(w.events)-1]
+	if first := epoch.Add(w.wire.delay); up.Session.Took != up.Time.Sub(first) || !up.Session.Since.Equal(up.Time) {
+		t.Errorf("the login took %s, expected from %s to %s", up.Session.Took, first, up.Time)
+	}
 	if up.Kind != EventUp || up.Session.User != "alice" || up.Session.Client == "windows" || up.Session.ID == "" {
 		t.Errorf("event %+v", up)
 	}

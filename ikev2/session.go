@@ -19,6 +19,7 @@ type session struct {
 	idi    message.ID
 	user   string // as the backend verified it
 	begun  time.Time
+	took   time.Duration // the login; zero before its end
 	isUp   bool
 	ended  bool // its end was reported
 	leased bool
@@ -28,7 +29,7 @@ type session struct {
 
 // up records that both ends are authenticated.
 func (s *session) up(now time.Time, g *auth.Grant) {
-	s.begun, s.routes = now, g.Routes
+	s.took, s.begun, s.routes = now.Sub(s.begun), now, g.Routes
 	s.idi.Data = append([]byte(nil), s.idi.Data...) // not the whole message it came in
 }
 
@@ -50,10 +51,11 @@ type SessionInfo struct {
 	Local      netip.AddrPort
 	IPv4, IPv6 netip.Addr // zero where none
 	State      State
-	Since      time.Time // when it came up, or when the login began
-	IKE        string    // the suite in strongSwan's notation
-	ESP        []string  // of each Child SA
-	Encap      bool      // ESP in UDP
+	Since      time.Time     // when it came up, or when the login began
+	Took       time.Duration // the login, from the first message to the last answer; zero before its end
+	IKE        string        // the suite in strongSwan's notation
+	ESP        []string      // of each Child SA
+	Encap      bool          // ESP in UDP
 	Children   []esp.ChildID
 	Usage      []esp.Usage // of each Child SA, where it was read
 }
@@ -63,7 +65,7 @@ func (sa *SA) info() SessionInfo {
 	s := sa.session
 	i := SessionInfo{
 		ID: s.id, User: s.user, Client: s.client.String(), Remote: sa.path.remote, Local: sa.path.local,
-		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun,
+		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun, Took: s.took,
 		IKE: sa.suite.String(), Encap: sa.nat.encap(), Children: sa.childIDs(),
 	}
 	if s.idi.Kind != 0 {
