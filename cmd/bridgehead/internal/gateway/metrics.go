@@ -34,12 +34,13 @@ type sources struct {
 // metrics counts what happens and describes what is. All names begin with
 // "bridgehead_"; no label holds a name of a user.
 type metrics struct {
-	handshakes *prometheus.CounterVec
-	rekeys     *prometheus.CounterVec
-	auth       *prometheus.CounterVec
-	authTime   *prometheus.HistogramVec
-	reloadOK   prometheus.Gauge
-	reloadTime prometheus.Gauge
+	handshakes    *prometheus.CounterVec
+	handshakeTime *prometheus.HistogramVec
+	rekeys        *prometheus.CounterVec
+	auth          *prometheus.CounterVec
+	authTime      *prometheus.HistogramVec
+	reloadOK      prometheus.Gauge
+	reloadTime    prometheus.Gauge
 }
 
 const namespace = "bridgehead"
@@ -49,6 +50,11 @@ func newMetrics(r prometheus.Registerer, version string) *metrics {
 		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "handshakes_total", Help: "Logins by result, and by cause where they failed.",
 		}, []string{"result", "reason"}),
+		handshakeTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "handshake_duration_seconds",
+			Help:    "Time of logins from the first message to their end, by result; those refused by their first message are left out.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, []string{"result"}),
 		rekeys: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "rekeys_total", Help: "Security associations replaced, by kind.",
 		}, []string{"kind"}),
@@ -71,7 +77,7 @@ func newMetrics(r prometheus.Registerer, version string) *metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	r.MustRegister(m.handshakes, m.rekeys, m.auth, m.authTime, m.reloadOK, m.reloadTime, build)
+	r.MustRegister(m.handshakes, m.handshakeTime, m.rekeys, m.auth, m.authTime, m.reloadOK, m.reloadTime, build)
 	return m
 }
 
@@ -79,17 +85,37 @@ func newMetrics(r prometheus.Registerer, version string) *metrics {
 func (m *metrics) event(e ikev2.SessionEvent) {
 	switch e.Kind {
 	case ikev2.EventUp:
-		m.handshakes.WithLabelValues("accepted", "").Inc()
+		m.handshake("accepted", "", e.Session.Took)
 	case ikev2.EventRefused:
-		m.handshakes.WithLabelValues("refused", string(e.Cause)).Inc()
+		if e.Session.Took > 0 {
+			return // what an established session asked for; the IKE engine counts it
+		}
+		m.handshake("refused", e.Cause, lasted(e))
 	case ikev2.EventSilent:
-		m.handshakes.WithLabelValues("silent", string(e.Cause)).Inc()
+		m.handshake("silent", e.Cause, lasted(e))
 	case ikev2.EventRekeyed:
 		kind := "child"
 		if strings.HasPrefix(e.Detail, "IKE SA") {
 			kind = "ike"
 		}
 		m.rekeys.WithLabelValues(kind).Inc()
+	}
+}
+
+// lasted is the time of a login that came to nothing; zero for one that ended
+// where it began.
+func lasted(e ikev2.SessionEvent) time.Duration {
+	if e.Session.Since.IsZero() {
+		return 0
+	}
+	return e.Time.Sub(e.Session.Since)
+}
+
+// handshake counts a login.
+func (m *metrics) handshake(result string, reason ikev2.Cause, took time.Duration) {
+	m.handshakes.WithLabelValues(result, string(reason)).Inc()
+	if took > 0 {
+		m.handshakeTime.WithLabelValues(result).Observe(took.Seconds())
 	}
 }
 

@@ -56,8 +56,11 @@ func TestMetrics(t *testing.T) {
 	m.reloaded(time.Unix(77, 0), nil)
 	m.reloaded(time.Unix(88, 0), errors.New("broken"))
 	for _, e := range []ikev2.SessionEvent{
-		{Kind: ikev2.EventUp}, {Kind: ikev2.EventDown, Cause: ikev2.CauseOperator},
-		{Kind: ikev2.EventRefused, Cause: ikev2.CauseNoIKEProposal}, {Kind: ikev2.EventSilent, Cause: ikev2.CauseLeftInEAP},
+		{Kind: ikev2.EventUp, Session: ikev2.SessionInfo{Took: 20 * time.Millisecond}}, {Kind: ikev2.EventDown, Cause: ikev2.CauseOperator},
+		{Kind: ikev2.EventRefused, Cause: ikev2.CauseNoIKEProposal}, // by its first message: before any session
+		{Kind: ikev2.EventRefused, Time: time.Unix(3, 0), Session: ikev2.SessionInfo{Since: time.Unix(1, 0)}, Cause: auth.CauseWrongPassword},
+		{Kind: ikev2.EventRefused, Time: time.Unix(3, 0), Session: ikev2.SessionInfo{Since: time.Unix(1, 0), Took: 1}, Cause: ikev2.CauseNoESPProposal}, // a rekey
+		{Kind: ikev2.EventSilent, Time: time.Unix(61, 0), Session: ikev2.SessionInfo{Since: time.Unix(1, 0)}, Cause: ikev2.CauseLeftInEAP},
 		{Kind: ikev2.EventRekeyed, Detail: "IKE SA, aes256"}, {Kind: ikev2.EventRekeyed, Detail: "Child SA, aes256"},
 	} {
 		m.event(e)
@@ -84,7 +87,13 @@ bridgehead_child_sas 3
 bridgehead_config_last_reload_success_timestamp_seconds 77
 bridgehead_config_last_reload_successful 0
 bridgehead_half_open_ike_sas 3
+bridgehead_handshake_duration_seconds_bucket{result="accepted",le="0.01"} 0
+bridgehead_handshake_duration_seconds_bucket{result="accepted",le="0.025"} 1
+bridgehead_handshake_duration_seconds_count{result="refused"} 1
+bridgehead_handshake_duration_seconds_sum{result="refused"} 2
+bridgehead_handshake_duration_seconds_sum{result="silent"} 60
 bridgehead_handshakes_total{reason="",result="accepted"} 1
+bridgehead_handshakes_total{reason="wrong-password",result="refused"} 1
 bridgehead_handshakes_total{reason="left-during-eap",result="silent"} 1
 bridgehead_handshakes_total{reason="no-ike-proposal",result="refused"} 1
 bridgehead_ike_events_total{event="sent_cookie"} 2
@@ -113,6 +122,9 @@ bridgehead_sent_bytes_total 0
 		if !strings.Contains(got.String(), "\n"+line+"\n") {
 			t.Errorf("%s is not in\n%s", line, got.String())
 		}
+	}
+	if strings.Contains(got.String(), string(ikev2.CauseNoESPProposal)) {
+		t.Error("a refused rekey is counted as a login")
 	}
 	if problems, err := promlint.NewWithMetricFamilies(families).Lint(); err != nil || len(problems) > 0 {
 		t.Errorf("names: %v %v", problems, err)
