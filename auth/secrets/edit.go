@@ -184,11 +184,12 @@ func edit(path string, create bool, change func(text []byte) ([]byte, error)) er
 		return err
 	}
 	defer clear(text)
-	text, err = change(text)
+	changed, err := change(text)
 	if err != nil {
 		return err
 	}
-	if err := replace(path, text); err != nil {
+	defer clear(changed)
+	if err := replace(path, changed); err != nil {
 		return fmt.Errorf("write %s: %w; the old file stays where the new one is not in place", path, err)
 	}
 	return nil

@@ -15,17 +15,12 @@ const maxIncludeDepth = 10
 
 // ipsecReader reads ipsec.secrets and what it includes into a table.
 type ipsecReader struct {
-	t       *table
-	keyDir  string          // where relative key paths begin
-	reading map[string]bool // the chain of includes, to stop a circle
+	t      *table
+	keyDir string // where relative key paths begin
 }
 
 func newIPsecReader(root string, t *table) *ipsecReader {
-	return &ipsecReader{
-		t:       t,
-		keyDir:  filepath.Join(filepath.Dir(root), "ipsec.d", "private"),
-		reading: map[string]bool{filepath.Clean(root): true},
-	}
+	return &ipsecReader{t: t, keyDir: filepath.Join(filepath.Dir(root), "ipsec.d", "private")}
 }
 
 // parse reads one file; depth is 1 for the root.
@@ -55,7 +50,9 @@ func (r *ipsecReader) parse(file string, text []byte, depth int) {
 	})
 }
 
-// include reads all files that match a pattern.
+// include reads all files that match a pattern, each file once in all: files
+// that include each other would else be read as often as there are ways
+// between them.
 func (r *ipsecReader) include(from, pattern string, depth int, warn func(*fault)) {
 	if depth >= maxIncludeDepth {
 		warn(faultAt(0, "includes are nested more than %d deep; %s is left out", maxIncludeDepth, pattern))
@@ -75,8 +72,8 @@ func (r *ipsecReader) include(from, pattern string, depth int, warn func(*fault)
 		warn(faultAt(0, "no file matches %s", pattern))
 	}
 	for _, path := range matches {
-		if r.reading[path] {
-			warn(faultAt(0, "%s includes itself; it is read once", path))
+		if r.t.hasRead(path) {
+			warn(faultAt(0, "%s is read already; a file counts once", path))
 			continue
 		}
 		text, err := r.t.read(path)
@@ -84,9 +81,7 @@ func (r *ipsecReader) include(from, pattern string, depth int, warn func(*fault)
 			warn(faultAt(0, "%v", err))
 			continue
 		}
-		r.reading[path] = true
 		r.parse(path, text, depth+1)
-		delete(r.reading, path)
 		clear(text)
 	}
 }

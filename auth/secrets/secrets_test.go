@@ -274,7 +274,7 @@ func TestIPsecSecretsProblems(t *testing.T) {
 		{`: PIN %smartcard "sesame"`, "warning 2:3: PIN is not for user logins"},
 		{`include missing`, "warning 2:1: no file matches missing"},
 		{`include [`, "warning 2:1: expected a file name or a pattern behind include"},
-		{`  include ipsec.secrets`, "warning 2:3: ipsec.secrets includes itself"},
+		{`  include ipsec.secrets`, "warning 2:3: ipsec.secrets is read already; a file counts once"},
 	} {
 		dir := t.TempDir()
 		path := write(t, dir, "ipsec.secrets", "user1 : EAP \"one\"\n"+tt.line+"\nuser2 : EAP \"two\"\n")

@@ -50,10 +50,24 @@ func (s source) changed() bool {
 	return err != nil || stampOf(info) != s.stamp
 }
 
+// hasRead tells whether path is a file that is among t's sources, under any
+// name.
+func (t *table) hasRead(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false // reading it will say why
+	}
+	it := stampOf(info)
+	return slices.ContainsFunc(t.sources, func(s source) bool {
+		return s.path != "" && s.stamp.device == it.device && s.stamp.inode == it.inode
+	})
+}
+
 // read reads a file into t's sources. The stamp is taken before the octets,
-// so that a change in between is seen at the next look.
+// so that a change in between is seen at the next look. A pipe, which nobody
+// may ever write to, is not waited for.
 func (t *table) read(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &ReadError{Path: path, Advice: adviceFor(err), Err: err}
 	}
@@ -72,11 +86,32 @@ func (t *table) read(path string) ([]byte, error) {
 			Text: fmt.Sprintf("mode %04o lets others than the owner at the secrets in it; run: chmod 600 %s", mode, path),
 		})
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFileSize))
+	text, err := readAll(io.LimitReader(f, maxFileSize), int(info.Size()))
 	if err != nil {
 		return nil, &ReadError{Path: path, Advice: adviceFor(err), Err: err}
 	}
 	return text, nil
+}
+
+// readAll is io.ReadAll for about size octets, without copies of them left
+// behind in memory.
+func readAll(r io.Reader, size int) ([]byte, error) {
+	text := make([]byte, 0, size+1)
+	for {
+		n, err := r.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		switch {
+		case err == io.EOF:
+			return text, nil
+		case err != nil:
+			clear(text)
+			return nil, err
+		case len(text) == cap(text): // the file grows
+			larger := append(make([]byte, 0, 2*cap(text)), text...)
+			clear(text)
+			text = larger
+		}
+	}
 }
 
 func adviceFor(err error) string {
