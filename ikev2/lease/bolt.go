@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -53,23 +55,49 @@ type change struct {
 // OpenBolt opens or creates the file, with mode 0600. It fails within a
 // second if another process has it open.
 func OpenBolt(path string) (*Bolt, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: openTimeout, FreelistType: bolt.FreelistMapType})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, &StoreError{Op: "open " + path, Err: fmt.Errorf("another process has it open; stop the other gateway or give this one a file of its own: %w", err)}
-	}
+	db, err := openWhole(path)
 	if err != nil {
-		return nil, &StoreError{Op: "open " + path, Err: fmt.Errorf("%w; the folder must exist and be writable", err)}
-	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(claimsBucket)
-		return err
-	})
-	if err != nil {
-		return nil, &StoreError{Op: "prepare " + path, Err: errors.Join(err, db.Close())}
+		return nil, &StoreError{Op: "open " + path, Err: err}
 	}
 	b := &Bolt{db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go b.writeLoop()
 	return b, nil
+}
+
+// openWhole opens the file and reads all of it once. bbolt trusts what it reads:
+// damage makes it panic, and a file cut short faults. Both are found here, where
+// they can be told, and not in the middle of a login.
+func openWhole(path string) (db *bolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	const damaged = "the file is damaged (%v); move it away: all that is lost is who had which address last"
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf(damaged, fault)
+		}
+	}()
+	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: openTimeout, FreelistType: bolt.FreelistMapType})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, fmt.Errorf("another process has it open; stop the other gateway or give this one a file of its own: %w", err)
+	case errors.As(err, new(*fs.PathError)):
+		return nil, fmt.Errorf("%w; the folder must exist and be writable", err)
+	case err != nil:
+		return nil, fmt.Errorf(damaged, err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		bucket, err := tx.CreateBucketIfNotExists(claimsBucket)
+		if err != nil {
+			return err
+		}
+		return bucket.ForEach(func(k, v []byte) error {
+			readClaim(k, v)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // Claim implements Store. The file has one user, so no claim is refused. It
@@ -210,15 +238,18 @@ func (b *Bolt) List(ctx context.Context) ([]Claim, error) {
 	var cs []Claim
 	err := b.db.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(claimsBucket).ForEach(func(k, v []byte) error {
-			var c Claim
-			var ok bool
-			if c.Addr, ok = netip.AddrFromSlice(k); ok && json.Unmarshal(v, &c) == nil {
+			if c, ok := readClaim(k, v); ok {
 				cs = append(cs, c)
 			}
 			return ctx.Err()
 		})
 	})
 	return cs, err
+}
+
+func readClaim(k, v []byte) (c Claim, ok bool) {
+	c.Addr, ok = netip.AddrFromSlice(k)
+	return c, ok && json.Unmarshal(v, &c) == nil
 }
 
 // Close writes what is pending and closes the file.
