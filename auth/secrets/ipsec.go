@@ -16,7 +16,8 @@ const maxIncludeDepth = 10
 // ipsecReader reads ipsec.secrets and what it includes into a table.
 type ipsecReader struct {
 	t      *table
-	keyDir string // where relative key paths begin
+	keyDir string          // where relative key paths begin
+	line   func(IPsecLine) // told of each line that was read; nil: nobody asks
 }
 
 func newIPsecReader(root string, t *table) *ipsecReader {
@@ -28,7 +29,7 @@ func (r *ipsecReader) parse(file string, text []byte, depth int) {
 	eachLine(text, func(number int, line []byte) {
 		line = bytes.TrimRight(line, " \t")
 		body := bytes.TrimLeft(line, " \t")
-		if len(body) == 0 || body[0] == '#' {
+		if len(body) == 0 {
 			return
 		}
 		at := len(line) - len(body)
@@ -37,8 +38,16 @@ func (r *ipsecReader) parse(file string, text []byte, depth int) {
 			p.Warning = warning
 			r.t.problems = append(r.t.problems, p)
 		}
+		if body[0] == '#' {
+			if n := secretsIn(body); n > 1 {
+				report(faultAt(at, "this comment swallows %d secrets; expected one secret a line: give the file its line breaks back", n), false)
+			}
+			return
+		}
 		if rest, ok := bytes.CutPrefix(body, []byte("include")); ok && len(rest) > 0 && isBlank(rest[0]) {
-			r.include(file, string(bytes.TrimSpace(rest)), depth, func(f *fault) {
+			pattern := string(bytes.TrimSpace(rest))
+			r.tell(file, number, line, at, IPsecLine{Kind: "include", Pattern: pattern})
+			r.include(file, pattern, depth, func(f *fault) {
 				f.at = at
 				report(f, true)
 			})
@@ -98,11 +107,20 @@ func (r *ipsecReader) entry(file string, number int, line []byte, at int, warn f
 	}
 	switch name := strings.ToUpper(string(kind.text)); name {
 	case "EAP", "XAUTH", "NTLM":
-		return r.user(file, number, line, at, colon, kind.end, name == "NTLM")
+		users, f := r.user(file, number, line, at, colon, kind.end, name == "NTLM", warn)
+		if f == nil {
+			r.tell(file, number, line, at, IPsecLine{Kind: name, Users: users})
+		}
+		return f
 	case "RSA", "ECDSA", "BLISS", "PKCS8", "P12":
-		return r.key(name, line, kind.end)
+		k, f := r.key(name, line, kind.end)
+		if f == nil {
+			r.tell(file, number, line, at, IPsecLine{Kind: name, Key: k})
+		}
+		return f
 	case "PSK", "PIN":
 		warn(faultAt(kind.at, "%s is not for user logins: the line is left alone", name))
+		r.tell(file, number, line, at, IPsecLine{Kind: name})
 		return nil
 	}
 	return faultAt(kind.at, "expected EAP, XAUTH, NTLM, RSA, ECDSA, PKCS8, P12, PSK or PIN behind the colon, found another word")
@@ -191,59 +209,74 @@ func secret(line []byte, at int) ([]byte, *fault) {
 }
 
 // user takes an EAP, XAUTH or NTLM line: every selector is a user.
-func (r *ipsecReader) user(file string, number int, line []byte, at, colon, value int, ntlm bool) *fault {
+func (r *ipsecReader) user(file string, number int, line []byte, at, colon, value int, ntlm bool, warn func(*fault)) ([]User, *fault) {
+	h, f := hashIn(line, value, ntlm)
+	if f != nil {
+		return nil, f
+	}
+	var users []User
+	names := 0
+	for head := line[:colon]; ; names++ {
+		w, _, f := nextValue(head, at)
+		if f != nil {
+			return users, f
+		}
+		if w == nil {
+			break
+		}
+		at = w.end
+		name := string(w.text)
+		if strings.HasPrefix(name, "%any") {
+			return users, faultAt(w.at, "a password for everybody is not taken; expected a user name, found %s", name)
+		}
+		if problem := checkName(name); problem != "" {
+			return users, faultAt(w.at, "%s", problem)
+		}
+		if a := r.t.accounts[name]; a != nil && a.Hash == h { // for EAP and for XAUTH, most often
+			warn(faultAt(w.at, "%q stands at %s with the same password already; once is enough", name, r.t.places[name]))
+			continue
+		}
+		u := User{Name: name, Hash: h}
+		if f := r.t.add(u, w.at, file, number); f != nil {
+			return users, f
+		}
+		users = append(users, u)
+	}
+	if names == 0 {
+		return nil, faultAt(at, "a password for everybody is not taken; expected a user name before the colon")
+	}
+	return users, nil
+}
+
+// hashIn is the hash of the secret of a line, or the one that NTLM gives.
+func hashIn(line []byte, value int, ntlm bool) (h auth.NTHash, f *fault) {
 	password, f := secret(line, value)
 	if f != nil {
-		return f
+		return h, f
 	}
 	defer clear(password)
-	var h auth.NTHash
 	switch {
 	case !ntlm:
 		h = auth.HashPassword(password)
 	case len(password) == len(h):
 		copy(h[:], password)
 	default:
-		return faultAt(value, "expected an NT hash of %d octets behind NTLM, such as 0x and 32 hexadecimal digits", len(h))
+		return h, faultAt(value, "expected an NT hash of %d octets behind NTLM, such as 0x and 32 hexadecimal digits", len(h))
 	}
 	if problem := checkHash(h); problem != "" {
-		return faultAt(value, "%s", problem)
+		return h, faultAt(value, "%s", problem)
 	}
-	names := 0
-	for head := line[:colon]; ; names++ {
-		w, _, f := nextValue(head, at)
-		if f != nil {
-			return f
-		}
-		if w == nil {
-			break
-		}
-		name := string(w.text)
-		if strings.HasPrefix(name, "%any") {
-			return faultAt(w.at, "a password for everybody is not taken; expected a user name, found %s", name)
-		}
-		if problem := checkName(name); problem != "" {
-			return faultAt(w.at, "%s", problem)
-		}
-		if f := r.t.add(User{Name: name, Hash: h}, w.at, file, number); f != nil {
-			return f
-		}
-		at = w.end
-	}
-	if names == 0 {
-		return faultAt(at, "a password for everybody is not taken; expected a user name before the colon")
-	}
-	return nil
+	return h, nil
 }
 
 // key takes the line of a private key.
-func (r *ipsecReader) key(kind string, line []byte, at int) *fault {
+func (r *ipsecReader) key(kind string, line []byte, at int) (*Key, *fault) {
 	path, _, f := nextValue(line, at)
 	if f != nil {
-		return f
+		return nil, f
 	}
 	if path == nil || len(path.text) == 0 {
-		return faultAt(at, "expected the file of the private key behind %s", kind)
+		return nil, faultAt(at, "expected the file of the private key behind %s", kind)
 	}
 	k := Key{Type: kind, Path: string(path.text)}
 	if !filepath.IsAbs(k.Path) {
@@ -256,10 +289,10 @@ func (r *ipsecReader) key(kind string, line []byte, at int) *fault {
 	default:
 		passphrase, f := secret(line, path.end)
 		if f != nil {
-			return f
+			return nil, f
 		}
 		k.Passphrase = passphrase
 	}
 	r.t.keys = append(r.t.keys, k)
-	return nil
+	return &k, nil
 }
