@@ -20,8 +20,9 @@ const (
 	// maxStrays bounds the packets of one conversation that are malformed or
 	// answer no open request; for each the open request is repeated.
 	maxStrays = 3
-	// maxClip bounds what evidence keeps of a name, in octets.
-	maxClip = 128
+	// maxClip bounds what evidence and Steps keep of a name that nobody has
+	// proved, in octets: RFC 2759 §4 has names of at most 256.
+	maxClip = 256
 )
 
 // Options of the backend; the zero value is ready for use.
@@ -81,7 +82,7 @@ type conversation struct {
 	id       uint8  // identifier of the open request
 	open     []byte // the open request
 	identity string // EAP identity, may be empty
-	claimed  string // the name that Steps carry
+	claimed  string // the name that Steps carry, clipped while only claimed
 
 	challenge [16]byte
 	tries     int
@@ -159,9 +160,9 @@ func (c *conversation) onIdentity(p eap.Packet) (auth.Step, error) {
 		return c.unexpected(fmt.Sprintf("EAP-%s", p.Type))
 	}
 	c.identity = string(p.Data)
-	c.claimed = c.identity
+	c.claimed = clip(c.identity)
 	if c.claimed == "" { // Android sends none
-		c.claimed = c.peer.IDi
+		c.claimed = clip(c.peer.IDi)
 	}
 	if err := c.newChallenge(); err != nil {
 		return c.internal(err)
@@ -226,7 +227,7 @@ func (c *conversation) onMethod(ctx context.Context, m eap.MSCHAPv2) (auth.Step,
 func (c *conversation) onResponse(ctx context.Context, m *eap.Response) (auth.Step, error) {
 	c.tries++
 	if c.claimed == "" {
-		c.claimed = m.Name
+		c.claimed = clip(m.Name)
 	}
 	if c.identity != "" && !auth.SameUser(c.identity, m.Name) {
 		return c.refuse(&auth.Refusal{Code: auth.ErrorAuthenticationFailed, Reason: auth.Reason{

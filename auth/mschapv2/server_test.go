@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"testing"
+	"unicode/utf8"
 
 	"bridgehead/auth"
 	"bridgehead/auth/eap"
@@ -332,6 +333,29 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 		l2, a2 := cost(unknown)
 		if l1 != l2 || a1 != a2 {
 			t.Errorf("%s: %d lookups, %v allocations; %s: %d lookups, %v allocations", known, l1, a1, unknown, l2, a2)
+		}
+	}
+}
+
+// TestLongNamesAreKeptShort: refusals are remembered and logged, and a name
+// that nobody has proved can have as many octets as an EAP packet.
+func TestLongNamesAreKeptShort(t *testing.T) {
+	long := strings.Repeat("ü", 30000)
+	for name, l := range map[string]*login{
+		"identity": begin(t, NewHashVerifier(newStore()), auth.Peer{}, long, "guess"),
+		"IDi":      begin(t, NewHashVerifier(newStore()), auth.Peer{IDi: long}, long, "guess"),
+		"Name":     begin(t, NewHashVerifier(newStore()), auth.Peer{}, long, "guess"),
+	} {
+		if name != "identity" {
+			l.client.Identity = ""
+		}
+		step, _ := l.finish()
+		kept := step.Identity
+		for _, e := range step.Reason.Evidence {
+			kept += e.Value
+		}
+		if step.Verdict != auth.Reject || step.Identity == "" || len(kept) > 3*maxClip || !utf8.ValidString(kept) {
+			t.Errorf("%s: verdict %d, %d octets kept", name, step.Verdict, len(kept))
 		}
 	}
 }
