@@ -17,7 +17,7 @@ const (
 	InMalformed                // authentic, but not ESP in tunnel mode as it should be
 	InSelector                 // inner packet outside the traffic selectors
 	InCongestion               // outer congestion mark on a flow that cannot take it
-	InDevice                   // the TUN device refused it
+	InDevice                   // the TUN device refused a batch or part of it
 	OutMalformed               // not an IP packet
 	OutNoRoute                 // no Child SA leads to the destination
 	OutSelector                // a Child SA leads there, but its selectors exclude the packet

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"encoding/binary"
+	"net/netip"
 )
 
 const (
@@ -23,9 +24,10 @@ const (
 // appendTooBig appends the ICMP error that tells p's sender to send packets of
 // at most mtu octets. It comes from p's destination, because a gateway's device
 // need not have an address of its own, and the route back leads here. ok is
-// false for packets that must not be answered (RFC 1122 §3.2.2, RFC 4443 §2.4).
+// false for packets that must not be answered (RFC 1122 §3.2.2, RFC 4443 §2.4),
+// and for multicast over IPv6 too: its group can be no source.
 func appendTooBig(dst []byte, p *packet, mtu int) (b []byte, ok bool) {
-	if p.fragment || !p.source().IsGlobalUnicast() && !p.source().IsLinkLocalUnicast() || p.isICMPError() {
+	if p.fragment || !isUnicast(p.source()) || !isUnicast(p.destination().addr()) || p.isICMPError() {
 		return dst, false
 	}
 	if p.v6 {
@@ -33,6 +35,8 @@ func appendTooBig(dst []byte, p *packet, mtu int) (b []byte, ok bool) {
 	}
 	return appendTooBig4(dst, p, mtu), true
 }
+
+func isUnicast(a netip.Addr) bool { return a.IsGlobalUnicast() || a.IsLinkLocalUnicast() }
 
 func (p *packet) isICMPError() bool {
 	if len(p.data) <= p.payload {

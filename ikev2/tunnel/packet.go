@@ -102,6 +102,14 @@ func keyOf(a netip.Addr) addrKey {
 	return keyFrom16(b[:])
 }
 
+// addr is the address again.
+func (a addrKey) addr() netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:], a.high)
+	binary.BigEndian.PutUint64(b[8:], a.low)
+	return netip.AddrFrom16(b).Unmap()
+}
+
 func (a addrKey) less(b addrKey) bool {
 	return a.high < b.high || a.high == b.high && a.low < b.low
 }

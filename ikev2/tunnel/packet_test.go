@@ -72,12 +72,7 @@ func checkSums(t *testing.T, b []byte) {
 	}
 }
 
-func destinationOf(p *packet) netip.Addr {
-	if p.v6 {
-		return netip.AddrFrom16([16]byte(p.data[24:40]))
-	}
-	return netip.AddrFrom4([4]byte(p.data[16:20]))
-}
+func destinationOf(p *packet) netip.Addr { return p.destination().addr() }
 
 func TestParsePacket(t *testing.T) {
 	p4, p6 := ipPacket(here4, there4, 17, make([]byte, 9)), ipPacket(here6, there6, 17, make([]byte, 9))
@@ -191,10 +186,13 @@ func TestTooBig(t *testing.T) {
 			}
 		})
 	}
-	for _, from := range []string{"0.0.0.0", "224.0.0.1", "127.0.0.1"} {
-		p, _ := parsePacket(ipPacket(netip.MustParseAddr(from), there4, 17, make([]byte, 1400)))
+	for _, tc := range []struct{ from, to string }{
+		{"0.0.0.0", "10.2.0.2"}, {"224.0.0.1", "10.2.0.2"}, {"127.0.0.1", "10.2.0.2"},
+		{"10.1.0.1", "224.0.0.251"}, {"10.1.0.1", "255.255.255.255"}, {"fd01::1", "ff02::fb"},
+	} {
+		p, _ := parsePacket(ipPacket(netip.MustParseAddr(tc.from), netip.MustParseAddr(tc.to), 17, make([]byte, 1400)))
 		if _, ok := appendTooBig(nil, &p, 1000); ok {
-			t.Errorf("a packet from %s was answered", from)
+			t.Errorf("a packet from %s to %s was answered", tc.from, tc.to)
 		}
 	}
 }
