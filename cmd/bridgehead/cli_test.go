@@ -79,7 +79,7 @@ func (g fakeGateway) Status(context.Context) (admin.Status, error) {
 	return admin.Status{
 		Name: "vpn.example.org", Version: "v1.2.3", Started: noon.Add(-time.Hour), Uptime: time.Hour, Sessions: 2, HalfOpen: 1,
 		Listen: []string{"all addresses, UDP ports 500 and 4500"}, Backend: "file", Plane: "userspace ESP on bridgehead0",
-		Pools:    []admin.Pool{{Name: "default", Family: "IPv4", Size: 126, InUse: 2}, {Name: "default", Family: "IPv6", Size: 4294967294, InUse: 1}},
+		Pools:    []admin.Pool{{Name: "default", Family: "IPv4", Size: 126, InUse: 2}, {Name: "default", Family: "IPv6", Size: 4294967294, InUse: 1}, {Name: "staff", Family: "IPv4", Size: 14}},
 		Logins:   admin.Logins{Accepted: 3, Refused: 2, Silent: 1},
 		Warnings: []string{"the certificate of CN=vpn.example.org ends 2026-12-01; renew it and say `bridgehead reload`"},
 	}, g.err

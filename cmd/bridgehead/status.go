@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bridgehead/cmd/bridgehead/internal/admin"
+	"bridgehead/cmd/bridgehead/internal/config"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -43,7 +44,11 @@ func (a *app) printStatus(s admin.Status) error {
 		{"logins", fmt.Sprintf("%d accepted, %d refused, %d left without a word", s.Logins.Accepted, s.Logins.Refused, s.Logins.Silent)},
 	}
 	for _, p := range s.Pools {
-		rows = append(rows, []string{"pool " + p.Family, fmt.Sprintf("%d of %d in use", p.InUse, p.Size)})
+		name := "pool "
+		if p.Name != config.DefaultPool {
+			name += p.Name + " "
+		}
+		rows = append(rows, []string{name + p.Family, fmt.Sprintf("%d of %d in use", p.InUse, p.Size)})
 	}
 	for _, w := range s.Warnings {
 		rows = append(rows, []string{"warning", w})

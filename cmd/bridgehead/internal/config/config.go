@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Server    Server
 	Addresses Addresses
+	Pools     []NamedPool // [pools.NAME], in the order of the files; empty: only the default one
 	IKE       IKE
 	ESP       ESP
 	DataPlane DataPlane
@@ -41,7 +42,7 @@ type Server struct {
 
 // Addresses is [addresses]: what a client gets.
 type Addresses struct {
-	Pools   []Pool         // required
+	Pools   []Pool         // of users for whom no other pool is named; required
 	DNS     []netip.Addr   // empty: clients keep their own
 	Subnets []netip.Prefix // what clients may reach; empty: everything
 	Domains []string       // split DNS (RFC 8598); empty: none

@@ -12,9 +12,10 @@ type Explained struct {
 
 // Explain lists every setting with its value and where that came from.
 func (c *Config) Explain() []Explained {
-	list := make([]Explained, 0, len(schema))
-	for i := range schema {
-		s := &schema[i]
+	settings := c.settings()
+	list := make([]Explained, 0, len(settings))
+	for i := range settings {
+		s := &settings[i]
 		origin := "default"
 		if e, ok := c.entries[s.path]; ok {
 			origin = e.key.line()

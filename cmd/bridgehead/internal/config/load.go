@@ -117,8 +117,8 @@ func (c *Config) apply(s *source) []Problem {
 
 // applyEntry binds one key to its setting.
 func (c *Config) applyEntry(e *entry, strange map[string]bool) []Problem {
-	i := slices.IndexFunc(schema, func(s setting) bool { return s.path == e.path })
-	if i < 0 {
+	s, known := settingAt(e.path)
+	if !known {
 		if p := unknownKey(e, strange); p != nil {
 			return []Problem{*p}
 		}
@@ -126,7 +126,7 @@ func (c *Config) applyEntry(e *entry, strange map[string]bool) []Problem {
 	}
 	c.entries[e.path] = e
 	var problems []Problem
-	for _, f := range schema[i].bind(c, e.value) {
+	for _, f := range s.bind(c, e.value) {
 		p := c.At(e.path, f.index, e.path+": "+f.message, f.hint)
 		if at, ok := e.value.item(f.index).part(f.offset, len(f.word)); ok {
 			p = at.mark(p)
@@ -136,13 +136,17 @@ func (c *Config) applyEntry(e *entry, strange map[string]bool) []Problem {
 	return problems
 }
 
-// sections lists every section, those included that hold sections only.
+// sections lists every section with a name of its own, those included that
+// hold sections only.
 func sections() []string {
 	var list []string
 	for i := range schema {
 		for s := schema[i].section(); ; s = s[:strings.LastIndexByte(s, '.')] {
 			if !slices.Contains(list, s) {
 				list = append(list, s)
+			}
+			if s == "addresses" && !slices.Contains(list, "pools") {
+				list = append(list, "pools")
 			}
 			if !strings.Contains(s, ".") {
 				break
@@ -152,13 +156,24 @@ func sections() []string {
 	return list
 }
 
-func isSection(path string) bool { return slices.Contains(sections(), path) }
+func isSection(path string) bool {
+	return slices.Contains(sections(), path) || namedPool(path) != "" && namedPool(path) != DefaultPool
+}
 
 func unknownSection(path string, at locator) Problem {
-	return at.mark(Problem{
-		Severity: SeverityError, Setting: path,
-		Message: fmt.Sprintf("unknown section [%.80s]", path), Hint: didYouMean(path, sections()),
-	})
+	p := Problem{Severity: SeverityError, Setting: path, Message: fmt.Sprintf("unknown section [%.80s]", path)}
+	switch {
+	case namedPool(path) == DefaultPool:
+		p.Message, p.Hint = "the pool "+DefaultPool+" cannot be named", "its addresses are addresses.pools"
+	case strings.HasPrefix(path, poolSections):
+		p.Hint = "expected [pools.NAME], the name of letters, digits, - and _"
+	default:
+		p.Hint = didYouMean(path, sections())
+		if first, name, _ := strings.Cut(path, "."); name != "" && Nearest(first, sections()) == "pools" {
+			p.Hint = `did you mean "pools.` + name + `"?`
+		}
+	}
+	return at.mark(p)
 }
 
 // unknownKey reports a key that is no setting, unless its section was reported.
@@ -172,6 +187,12 @@ func unknownKey(e *entry, strange map[string]bool) *Problem {
 	}
 	p := Problem{Severity: SeverityError, Setting: e.path}
 	switch {
+	case section == "pools":
+		name := key
+		if key == "addresses" {
+			name = "NAME"
+		}
+		p.Message, p.Hint = fmt.Sprintf("%.80q is no pool", key), fmt.Sprintf(`expected [pools.%.80s] and below it addresses = ["192.0.2.0/25"]`, name)
 	case isSection(e.path):
 		p.Message, p.Hint = fmt.Sprintf("%s is a section, not a value", e.path), "expected ["+e.path+"] on a line of its own"
 	case section == "":
@@ -188,6 +209,9 @@ func unknownKey(e *entry, strange map[string]bool) *Problem {
 		return &p
 	default:
 		var keys []string
+		if name := namedPool(section); name != "" {
+			keys = []string{"addresses"}
+		}
 		for i := range schema {
 			if schema[i].section() == section {
 				keys = append(keys, schema[i].key())
@@ -206,6 +230,13 @@ func (c *Config) missing() []Problem {
 		s := &schema[i]
 		if _, ok := c.entries[s.path]; s.required && !ok {
 			problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", s.section(), s.key()), s.about))
+		}
+	}
+	for section := range c.headers {
+		if name := namedPool(section); name != "" {
+			if s := poolSetting(name); c.entries[s.path] == nil {
+				problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", section, s.key()), s.about))
+			}
 		}
 	}
 	return problems

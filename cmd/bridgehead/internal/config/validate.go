@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 // minLoginTimeout leaves time for a retransmission.
@@ -32,14 +34,31 @@ func (c *Config) validate() []Problem {
 
 // validatePools refuses pools that overlap, or that hold an address in use.
 func (c *Config) validatePools() []Problem {
-	var problems []Problem
-	pools := c.Addresses.Pools
-	for i, p := range pools {
-		for j, q := range pools[:i] {
-			if p.Overlaps(q) {
-				problems = append(problems, c.At("addresses.pools", i,
-					fmt.Sprintf("addresses.pools: %s overlaps %s", p, pools[j]), "expected pools that share no address"))
+	type place struct {
+		Pool
+		setting string
+	}
+	var (
+		problems []Problem
+		seen     []place
+	)
+	for _, named := range c.AllPools() {
+		setting := named.Setting()
+		if e := c.entries[setting]; e != nil && e.value.kind == unstable.Array && len(e.value.items) == 0 {
+			problems = append(problems, c.At(setting, -1, setting+": is empty", `expected a prefix such as "192.0.2.0/25", or a range such as "192.0.2.10-192.0.2.99"`))
+		}
+		for i, p := range named.Addresses {
+			for _, q := range seen {
+				if !p.Overlaps(q.Pool) {
+					continue
+				}
+				other := q.String()
+				if q.setting != setting {
+					other += " of " + q.setting
+				}
+				problems = append(problems, c.At(setting, i, fmt.Sprintf("%s: %s overlaps %s", setting, p, other), "expected pools that share no address"))
 			}
+			seen = append(seen, place{p, setting})
 		}
 	}
 	problems = append(problems, c.outsidePools("addresses.dns", c.Addresses.DNS, "a client might get the name server's own address")...)
@@ -50,9 +69,11 @@ func (c *Config) validatePools() []Problem {
 func (c *Config) outsidePools(setting string, list []netip.Addr, why string) []Problem {
 	var problems []Problem
 	for i, a := range list {
-		for _, p := range c.Addresses.Pools {
-			if p.Contains(a) {
-				problems = append(problems, c.At(setting, i, fmt.Sprintf("%s: %s lies inside the pool %s", setting, a, p), why))
+		for _, named := range c.AllPools() {
+			for _, p := range named.Addresses {
+				if p.Contains(a) {
+					problems = append(problems, c.At(setting, i, fmt.Sprintf("%s: %s lies inside the pool %s", setting, a, p), why))
+				}
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bridgehead/cmd/bridgehead/internal/admin"
+	"bridgehead/cmd/bridgehead/internal/config"
 	"bridgehead/ikev2"
 )
 
@@ -33,7 +34,8 @@ func (g *Gateway) Status(ctx context.Context) (admin.Status, error) {
 	for _, p := range g.pools.Usage() {
 		s.Pools = append(s.Pools, admin.Pool{Name: p.Pool, Family: p.Family.String(), Size: p.Size, InUse: uint64(p.Held)})
 		if p.Alert {
-			s.Warnings = append(s.Warnings, fmt.Sprintf("the %s pool is nearly used up: %d of %d; enlarge addresses.pools", p.Family, p.Held, p.Size))
+			s.Warnings = append(s.Warnings, fmt.Sprintf("the %s pool %s is nearly used up: %d of %d; enlarge %s",
+				p.Family, p.Pool, p.Held, p.Size, config.NamedPool{Name: p.Pool}.Setting()))
 		}
 	}
 	s.Warnings = append(s.Warnings, expiring(g.leaves(), now)...)

@@ -112,9 +112,6 @@ func (g *Gateway) openUsers(context.Context) error {
 	return err
 }
 
-// defaultPool is the name of the pool that addresses.pools makes.
-const defaultPool = "default"
-
 // stateFile is where leases are kept, below paths.state.
 const stateFile = "leases.db"
 
@@ -129,12 +126,19 @@ func (g *Gateway) openLeases(context.Context) error {
 	}
 	g.store = store
 	g.onClose(store.Close)
-	ranges := make([]lease.Range, len(c.Addresses.Pools))
-	for i, p := range c.Addresses.Pools {
-		ranges[i] = p.Range
+	var pools []lease.PoolConfig
+	for _, named := range c.AllPools() {
+		p := lease.PoolConfig{Name: named.Name}
+		for _, a := range named.Addresses {
+			p.Ranges = append(p.Ranges, a.Range)
+		}
+		pools = append(pools, p)
 	}
-	g.pools, err = lease.NewPools([]lease.PoolConfig{{Name: defaultPool, Ranges: ranges, Reserved: g.users.fixed()}}, store)
-	return err
+	if g.pools, err = lease.NewPools(pools, store); err != nil {
+		return err
+	}
+	g.users.reserveIn(func(fixed []netip.Addr) error { return g.pools.Reserve(context.Background(), fixed) })
+	return nil
 }
 
 func (g *Gateway) openTransport(context.Context) error {
@@ -271,8 +275,10 @@ func (g *Gateway) prepareHost(context.Context) error {
 // poolPrefixes are the networks of the clients, as routes and rules need them.
 func poolPrefixes(c *config.Config) []netip.Prefix {
 	var list []netip.Prefix
-	for _, p := range c.Addresses.Pools {
-		list = append(list, p.Prefixes()...)
+	for _, named := range c.AllPools() {
+		for _, p := range named.Addresses {
+			list = append(list, p.Prefixes()...)
+		}
 	}
 	return list
 }

@@ -6,9 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +101,38 @@ func TestLoadConfigJudgesTheFilesToo(t *testing.T) {
 	}
 }
 
+func TestUsersOfUnknownPoolsAreWarnedOf(t *testing.T) {
+	file := site(t)
+	for name, pool := range map[string]string{"bob": "staff", "carol": "stuff", "dora": config.DefaultPool} {
+		if err := secrets.Add("users", secrets.User{Name: name, Hash: auth.HashPassword([]byte("a good password")), Pool: pool}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, err := LoadConfig(file)
+	if err != nil || len(warnings) != 2 {
+		t.Fatalf("%v %v, want two warnings", warnings, err)
+	}
+	write(t, file, string(good)+"[pools.staff]\naddresses = \"198.51.100.0/28\"\n")
+	c, warnings, err := LoadConfig(file)
+	if err != nil || len(warnings) != 1 || warnings[0].Message != `auth.file.path: user "carol" names the pool "stuff", which is not there` ||
+		warnings[0].Hint != "the pools are default, staff; add it with [pools.stuff]" {
+		t.Fatalf("%+v %v", warnings, err)
+	}
+	if got := fmt.Sprint(poolPrefixes(c)); got != "[192.0.2.0/25 192.0.2.200/30 198.51.100.0/28]" {
+		t.Errorf("routes for %s", got)
+	}
+	if got := fmt.Sprint(differences(c, merge(c, config.Default()))); got != "[server.certificate server.key server.chain auth.file.path]" {
+		t.Errorf("a reload without named pools changes %s", got)
+	}
+	if got := differences(c, config.Default()); !slices.Contains(got, "pools.staff.addresses") {
+		t.Errorf("a pool that is gone is no difference: %v", got)
+	}
+}
+
 func TestEveryMistakeOfAllFilesAtOnce(t *testing.T) {
 	file := site(t)
 	good, err := os.ReadFile(file)
@@ -128,6 +162,7 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.Addresses = config.Addresses{Pools: []config.Pool{pool}, DNS: addrs("192.0.2.8"), Subnets: []netip.Prefix{pool.Prefix}, Domains: []string{"x"}}
+	next.Pools = []config.NamedPool{{Name: "x", Addresses: []config.Pool{pool}}}
 	next.IKE = config.IKE{Proposals: next.IKE.Proposals[:1], Order: 1 - running.IKE.Order, FragmentSize: 1, DPD: 1, HalfOpenPerAddress: 1, HalfOpenTotal: 1, CookieThreshold: 1}
 	next.ESP.Proposals = next.ESP.Proposals[:1]
 	next.DataPlane = config.DataPlane{Kind: "x", Device: "x", MTU: 1}

@@ -73,11 +73,20 @@ func checkUserPools(c *config.Config) []config.Problem {
 	if err != nil || format(c) == secrets.IPsecSecrets {
 		return nil
 	}
+	var known []string
+	for _, p := range c.AllPools() {
+		known = append(known, p.Name)
+	}
+	hint := "the one pool is " + config.DefaultPool
+	if len(known) > 1 {
+		hint = "the pools are " + strings.Join(known, ", ")
+	}
 	var problems []config.Problem
 	for _, u := range list {
-		if u.Pool != "" && u.Pool != defaultPool {
+		if u.Pool != "" && !slices.Contains(known, u.Pool) {
 			problems = append(problems, c.Warn("auth.file.path", -1,
-				fmt.Sprintf("auth.file.path: user %q names the pool %q, which is not there", u.Name, u.Pool), "the one pool is "+defaultPool))
+				fmt.Sprintf("auth.file.path: user %q names the pool %q, which is not there", u.Name, u.Pool),
+				hint+"; add it with [pools."+u.Pool+"]"))
 		}
 	}
 	return problems

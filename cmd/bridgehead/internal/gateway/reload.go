@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -69,7 +71,7 @@ func (g *Gateway) reload(ctx context.Context) (admin.Reloaded, error) {
 	if err := g.responder.Reconfigure(ctx, g.responderConfig(merged, identities)); err != nil {
 		return r, err
 	}
-	g.users.file.Store(users)
+	g.users.exchange(users)
 	g.identities.Store(identities)
 	g.config.Store(merged)
 	if g.options.Level != nil {
@@ -98,16 +100,21 @@ func merge(running, next *config.Config) *config.Config {
 	return &c
 }
 
-// differences lists the settings whose values differ.
+// differences lists the settings whose values differ, those included that only
+// one of the two has.
 func differences(a, b *config.Config) []string {
+	was := map[string]string{}
+	for _, e := range a.Explain() {
+		was[e.Setting] = e.Value
+	}
 	var list []string
-	was := a.Explain()
-	for i, e := range b.Explain() {
-		if e.Value != was[i].Value {
+	for _, e := range b.Explain() {
+		if value, ok := was[e.Setting]; !ok || value != e.Value {
 			list = append(list, e.Setting)
 		}
+		delete(was, e.Setting)
 	}
-	return list
+	return append(list, slices.Sorted(maps.Keys(was))...)
 }
 
 // reloadOnHangup reloads whenever SIGHUP comes, until ctx ends.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"bridgehead/auth"
@@ -17,6 +18,9 @@ import (
 type userFile struct {
 	file   atomic.Pointer[secrets.File]
 	logger *slog.Logger
+
+	reserving sync.Mutex
+	reserve   func(fixed []netip.Addr) error // keeps the users' fixed addresses from others; nil before reserveIn
 }
 
 // openUsers reads the file that the configuration names.
@@ -45,6 +49,36 @@ func (u *userFile) loaded(r secrets.Report) {
 		return
 	}
 	u.logger.Info("users read", slog.String("file", r.Path), slog.Int("users", r.Users))
+	u.reserveFixed()
+}
+
+// exchange takes another file into use.
+func (u *userFile) exchange(f *secrets.File) {
+	u.file.Store(f)
+	u.reserveFixed()
+}
+
+// reserveIn has reserve told the users' fixed addresses whenever they were
+// read again. It is called before the first login.
+func (u *userFile) reserveIn(reserve func(fixed []netip.Addr) error) {
+	u.reserving.Lock()
+	u.reserve = reserve
+	u.reserving.Unlock()
+	u.reserveFixed()
+}
+
+// reserveFixed tells the fixed addresses of the file in use. The lock keeps
+// an older list from being the last one told.
+func (u *userFile) reserveFixed() {
+	u.reserving.Lock()
+	defer u.reserving.Unlock()
+	f := u.file.Load()
+	if f == nil || u.reserve == nil {
+		return
+	}
+	if err := u.reserve(f.Fixed()); err != nil {
+		u.logger.Error("users: fixed addresses", slog.Any("error", err))
+	}
 }
 
 // Lookup implements auth.HashStore.
@@ -56,6 +90,3 @@ func (u *userFile) Lookup(ctx context.Context, name string) (auth.Account, bool,
 func (u *userFile) backend(serverName string) auth.Backend {
 	return mschapv2.NewBackend(mschapv2.NewHashVerifier(u), mschapv2.Options{ServerName: serverName})
 }
-
-// fixed are the addresses of users that no pool may give to others.
-func (u *userFile) fixed() []netip.Addr { return u.file.Load().Fixed() }
