@@ -118,7 +118,7 @@ func (sa *SA) leaseClaimed(now time.Time, j *claimLease, choice suite.Choice, ou
 		sa.childless(now, err, out)
 		return
 	}
-	await(sa, out, &installChild{job: job{sa}, child: c}, func(sa *SA, now time.Time, j *installChild, out *Outbox) {
+	sa.install(c, 0, out, func(sa *SA, now time.Time, j *installChild, out *Outbox) {
 		sa.answerLogin(now, j, choice, out)
 	})
 }
@@ -203,9 +203,60 @@ func childPayloads(c *esp.Child, choice suite.Choice) (sa, tsi, tsr message.Payl
 		&message.TS{Responder: true, Selectors: c.Local}
 }
 
-// adopt takes an installed Child SA into the SA's own.
-func (sa *SA) adopt(c *esp.Child) {
+// install starts putting a Child SA into the data plane.
+func (sa *SA) install(c esp.Child, old esp.ChildID, out *Outbox, then func(*SA, time.Time, *installChild, *Outbox)) {
+	sa.session.busy++
+	await(sa, out, &installChild{job: job{sa}, of: sa.session, child: c, old: old}, then)
+}
+
+// uninstall starts taking Child SAs of a session out of the data plane.
+func (sa *SA) uninstall(of *session, out *Outbox, ids ...esp.ChildID) {
+	of.busy++
+	out.Jobs = append(out.Jobs, &teardown{job: job{sa}, of: of, children: ids})
+}
+
+// planeSettled notes that a job on a session's Child SAs, if it was one, is
+// over. A lease that the session owes goes back after the last of them.
+func (sa *SA) planeSettled(of *session, out *Outbox) {
+	if of == nil {
+		return
+	}
+	if of.busy--; of.busy == 0 && of.owes {
+		of.owes = false
+		out.Jobs = append(out.Jobs, &teardown{job: job{sa}, user: of.user, holder: of.id})
+	}
+}
+
+// adopt takes an installed Child SA into the SA's own. The client may have
+// moved while it was being installed.
+func (sa *SA) adopt(c *esp.Child, out *Outbox) {
 	sa.children = append(sa.children, child{id: c.ID, in: c.In.SPI, out: c.Out.SPI, suite: c.In.Suite})
+	if c.Path != sa.espPath() {
+		sa.moveChildren(out)
+	}
+}
+
+// moveChildren has the data plane send to where the client is now. One such
+// job runs at a time: of two the later must win.
+func (sa *SA) moveChildren(out *Outbox) {
+	if ids := sa.childIDs(); len(ids) > 0 && !sa.moving {
+		sa.moving = true
+		out.Jobs = append(out.Jobs, &moveChildren{job: job{sa}, ids: ids, path: sa.espPath()})
+	}
+}
+
+// childrenMoved moves them once more if the client has moved on, or if others
+// have come.
+func (sa *SA) childrenMoved(j *moveChildren, out *Outbox) {
+	sa.moving = false
+	ids := sa.childIDs()
+	if slices.Equal(j.ids, ids) { // else one may be gone, which cannot be moved
+		sa.noteFailed(out, "moving the Child SAs failed", j.err)
+	}
+	others := slices.ContainsFunc(ids, func(id esp.ChildID) bool { return !slices.Contains(j.ids, id) })
+	if j.path != sa.espPath() || others {
+		sa.moveChildren(out)
+	}
 }
 
 // removeChild forgets a Child SA and takes it out of the data plane.
@@ -213,7 +264,7 @@ func (sa *SA) removeChild(i int, out *Outbox) {
 	c := sa.children[i]
 	sa.children = slices.Delete(sa.children, i, i+1)
 	sa.reg.releaseSPI(c.in)
-	out.Jobs = append(out.Jobs, &teardown{job: job{sa}, children: []esp.ChildID{c.id}})
+	sa.uninstall(sa.session, out, c.id)
 }
 
 // answerLogin completes the login once the Child SA carries traffic: AUTH,
@@ -224,7 +275,7 @@ func (sa *SA) answerLogin(now time.Time, j *installChild, choice suite.Choice, o
 		sa.childless(now, j.err, out)
 		return
 	}
-	sa.adopt(&j.child)
+	sa.adopt(&j.child, out)
 	l := sa.login
 	cp := sa.cfg.configReply(l.child.cp, sa.session.lease, l.grant)
 	sap, tsi, tsr := childPayloads(&j.child, choice)

@@ -129,7 +129,7 @@ func (sa *SA) installNext(now time.Time, x *childExchange, shared suite.Secret, 
 		sa.refuseExchange(now, err, out)
 		return
 	}
-	await(sa, out, &installChild{job: job{sa}, child: c, old: x.old}, func(sa *SA, now time.Time, j *installChild, out *Outbox) {
+	sa.install(c, x.old, out, func(sa *SA, now time.Time, j *installChild, out *Outbox) {
 		sa.answerChild(now, x, j, out)
 	})
 }
@@ -145,7 +145,7 @@ func (sa *SA) answerChild(now time.Time, x *childExchange, j *installChild, out 
 	for i := range sa.children {
 		sa.children[i].replaced = sa.children[i].replaced || sa.children[i].id == x.old
 	}
-	sa.adopt(&j.child)
+	sa.adopt(&j.child, out)
 	sap, tsi, tsr := childPayloads(&j.child, x.choice)
 	ps := []message.Payload{sap, &message.Nonce{Data: x.nr}}
 	if x.public != nil {

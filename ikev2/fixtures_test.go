@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/netip"
 	"slices"
@@ -29,6 +30,7 @@ type fakePlane struct {
 	usage    map[esp.ChildID]esp.Usage
 	moves    int
 	fail     error
+	conflict error // two sessions held the same address at one time
 }
 
 func newFakePlane() *fakePlane {
@@ -40,6 +42,11 @@ func (p *fakePlane) Install(_ context.Context, c esp.Child) error {
 	defer p.mu.Unlock()
 	if _, twice := p.children[c.ID]; twice {
 		return errors.New("a Child SA of this id is there")
+	}
+	for _, o := range p.children {
+		if o.Session != c.Session && slices.ContainsFunc(o.Remote, func(s message.Selector) bool { return slices.Contains(c.Remote, s) }) {
+			p.conflict = fmt.Errorf("sessions %s and %s have an address in common", o.Session, c.Session)
+		}
 	}
 	if p.fail == nil {
 		p.children[c.ID] = c

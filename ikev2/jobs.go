@@ -47,8 +47,9 @@ type works struct {
 	rand     io.Reader
 	now      func() time.Time
 	sessions *sessionLimits
-	// supersede ends the other sessions of the same client; their leases are
-	// free when it returns (RFC 7296 §2.4). nil: there is nobody to ask.
+	// supersede ends the other sessions of the same client (RFC 7296 §2.4);
+	// their leases are free when it returns, unless a job still uses them.
+	// nil: there is nobody to ask.
 	supersede func(ctx context.Context, id clientID, except string)
 }
 
@@ -178,6 +179,7 @@ func leaseFault(err error) error {
 // unless that is zero.
 type installChild struct {
 	job
+	of    *session // the shard's
 	child esp.Child
 	old   esp.ChildID
 	err   error
@@ -213,7 +215,7 @@ func (j *moveChildren) Run(ctx context.Context, w *works) {
 	}
 }
 
-// readUsage asks the data plane what flowed.
+// readUsage asks the data plane what flowed through some Child SAs.
 type readUsage struct {
 	job
 	ids   []esp.ChildID
@@ -224,7 +226,9 @@ type readUsage struct {
 func (*readUsage) pool() pool { return poolHost }
 
 func (j *readUsage) Run(ctx context.Context, w *works) {
-	j.usage, j.err = w.plane.Usage(ctx, j.ids)
+	if len(j.ids) > 0 { // none would be all there are, other clients' too
+		j.usage, j.err = w.plane.Usage(ctx, j.ids)
+	}
 }
 
 // teardown takes back what an SA holds outside of itself, in the order that
@@ -232,6 +236,7 @@ func (j *readUsage) Run(ctx context.Context, w *works) {
 // empty.
 type teardown struct {
 	job
+	of           *session // the shard's; nil without Child SAs
 	conversation auth.Conversation
 	children     []esp.ChildID
 	user         string

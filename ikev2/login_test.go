@@ -147,13 +147,24 @@ func (w *world) mustBeEmpty() {
 	if n := g.halfOpen.total.Load(); n != 0 {
 		w.Errorf("seed %d: %d logins still count as under way", w.seed, n)
 	}
+	for i := range g.halfOpen.bucket {
+		if n := g.halfOpen.bucket[i].Load(); n != 0 {
+			w.Errorf("seed %d: %d logins still count for an address", w.seed, n)
+		}
+	}
+	if g.gate.expire(w.now.Add(g.cfg.Timers.HalfOpen)); len(g.gate.inits) != 0 || len(g.gate.expiry) != 0 {
+		w.Errorf("seed %d: %d requests are still known", w.seed, len(g.gate.inits))
+	}
+	if w.plane.conflict != nil {
+		w.Errorf("seed %d: %v", w.seed, w.plane.conflict)
+	}
 	if len(w.plane.children) != 0 {
 		w.Errorf("seed %d: %d Child SAs are still installed", w.seed, len(w.plane.children))
 	}
 	if len(w.works.sessions.byUser) != 0 {
 		w.Errorf("seed %d: sessions still count: %v", w.seed, w.works.sessions.byUser)
 	}
-	for _, u := range g.cfg.Leases.(*lease.Pools).Usage() {
+	for _, u := range g.cfg.Leases.(interface{ Usage() []lease.PoolUsage }).Usage() {
 		if u.Held != 0 && u.Pool != "tiny" {
 			w.Errorf("seed %d: %d addresses are still held", w.seed, u.Held)
 		}

@@ -90,17 +90,25 @@ func (sa *SA) fail(now time.Time, err error, out *Outbox) {
 // that was up ends with an event when that is done.
 func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 	t := &teardown{job: job{sa}, children: sa.childIDs()}
-	if sa.session.isUp && !sa.session.ended {
-		sa.session.ended = true
+	s := sa.session
+	if s.isUp && !s.ended {
+		s.ended = true
 		t.report = &SessionEvent{Kind: EventDown, Time: now, Session: sa.info(), Cause: cause}
 	}
 	for _, c := range sa.children {
 		sa.reg.releaseSPI(c.in)
 	}
 	sa.children = nil
-	if sa.session.leased {
-		t.user, t.holder = sa.session.user, sa.session.id
-		sa.session.leased = false
+	switch {
+	case s.leased && s.busy == 0:
+		t.user, t.holder = s.user, s.id
+	case s.leased: // a Child SA may still be using the address
+		s.owes = true
+	}
+	s.leased = false
+	if len(t.children) > 0 {
+		s.busy++
+		t.of = s
 	}
 	if sa.login != nil {
 		if _, inUse := sa.work.job.(*eapStep); !inUse { // else finished closes it

@@ -56,7 +56,7 @@ func (sa *SA) answerRekeyIKE(now time.Time, x *childExchange, j *keyExchange, ou
 		return
 	}
 	next.children, sa.children = sa.children, nil
-	next.watch = sa.watch
+	next.watch, next.moving, sa.heir = sa.watch, sa.moving, next
 	next.session, sa.session = sa.session, &session{id: sa.session.id, client: sa.session.client}
 	sa.requests.Restart()
 	sa.expires = now.Add(sa.cfg.Timers.Replaced)

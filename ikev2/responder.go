@@ -166,7 +166,8 @@ func ask[A any](ctx context.Context, r *Responder, command func(now time.Time, s
 
 // supersede ends a client's other sessions for a job that claims its lease,
 // and frees what they held right here: to wait for another job of the same
-// pool might be to wait for oneself.
+// pool might be to wait for oneself. Where one of theirs is still under way,
+// their lease goes back after it, and the client gets another address.
 func (r *Responder) supersede(ctx context.Context, id clientID, except string) {
 	shards, err := ask(ctx, r, func(now time.Time, s *shard) []Job { return s.supersede(now, id, except) })
 	if err != nil {

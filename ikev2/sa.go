@@ -38,12 +38,14 @@ type SA struct {
 	fragments     exchange.Reassembler
 
 	session  *session // shared with no other SA; handed on by an IKE SA rekey
+	heir     *SA      // that it was handed on to, with the Child SAs
 	login    *login   // nil once established: all that only a login needs
 	children []child
 	work     work
 
 	expires  time.Time // the end of a state that has one
 	watch    watch     // of an established SA
+	moving   bool      // the data plane is being told of another path
 	deleting bool      // a DELETE is to be sent when the outstanding request is over
 
 	// The shard's own notes.
@@ -288,12 +290,10 @@ func (sa *SA) follow(d transport.Datagram, out *Outbox) {
 	switch {
 	case sa.state.halfOpen():
 		sa.path = sa.asker
-	case sa.state == StateEstablished && sa.nat.client && sa.asker.local.Addr() == sa.path.local.Addr():
+	case sa.state == StateEstablished && sa.nat.client && sa.asker.local == sa.path.local:
 		sa.path = sa.asker
 		sa.note(out, slog.LevelInfo, "client moved", slog.String("remote", sa.path.remote.String()))
-		if ids := sa.childIDs(); len(ids) > 0 {
-			out.Jobs = append(out.Jobs, &moveChildren{job: job{sa}, ids: ids, path: sa.espPath()})
-		}
+		sa.moveChildren(out)
 	}
 }
 
@@ -378,8 +378,19 @@ func (sa *SA) finished(now time.Time, j Job, out *Outbox) {
 		then := sa.work.then
 		sa.work = work{}
 		then(now, out)
-		return
+	} else {
+		sa.late(now, j, out)
 	}
+	switch j := j.(type) {
+	case *installChild:
+		sa.planeSettled(j.of, out)
+	case *teardown:
+		sa.planeSettled(j.of, out)
+	}
+}
+
+// late takes back a job that no step waits for, and undoes what it brought.
+func (sa *SA) late(now time.Time, j Job, out *Outbox) {
 	switch j := j.(type) {
 	case *eapStep:
 		if j.conversation != nil {
@@ -392,12 +403,12 @@ func (sa *SA) finished(now time.Time, j Job, out *Outbox) {
 	case *installChild:
 		sa.reg.releaseSPI(j.child.In.SPI)
 		if j.err == nil {
-			out.Jobs = append(out.Jobs, &teardown{job: job{sa}, children: []esp.ChildID{j.child.ID}})
+			sa.uninstall(j.of, out, j.child.ID)
 		}
 	case *readUsage:
 		sa.usageRead(now, j, out)
 	case *moveChildren:
-		sa.noteFailed(out, "moving the Child SAs failed", j.err)
+		sa.childrenMoved(j, out)
 	case *teardown:
 		sa.tornDown(j, out)
 	}

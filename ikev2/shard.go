@@ -60,10 +60,18 @@ func (s *shard) receiveInit(now time.Time, d transport.Datagram) {
 	s.settleSuccessors()
 }
 
-// finish gives a job back to its SA.
+// finish gives a job back to its SA; one about the Child SAs to the SA that
+// has them by now.
 func (s *shard) finish(now time.Time, j Job) {
 	s.jobs--
-	s.handle(now, j.owner(), Finished{j})
+	sa := j.owner()
+	switch j.(type) {
+	case *readUsage, *moveChildren:
+		for sa.heir != nil {
+			sa = sa.heir
+		}
+	}
+	s.handle(now, sa, Finished{j})
 }
 
 // due tells the SAs whose deadline has come, each about once: whatever else

@@ -38,6 +38,9 @@ type world struct {
 	clients []*device
 	peers   []*peer
 	wire    wire
+	// jobTime is how long a job waits before it runs, and how long its result
+	// takes to come back.
+	jobTime func() (wait, back time.Duration)
 	// gatewayTime is the real time spent in the gateway and its jobs.
 	gatewayTime time.Duration
 }
@@ -85,6 +88,7 @@ func newWorld(t testing.TB, seed uint64, change func(*Config)) *world {
 	w := &world{
 		TB: t, seed: seed, now: epoch, rand: rand.New(rand.NewPCG(seed, 1)), octets: rand.NewChaCha8(key),
 		plane: newFakePlane(), wire: wire{delay: 10 * time.Millisecond},
+		jobTime: func() (time.Duration, time.Duration) { return time.Millisecond, 0 },
 	}
 	cfg := w.config()
 	if change != nil {
@@ -175,19 +179,21 @@ func (w *world) run(d time.Duration, enough func() bool) bool {
 	return true
 }
 
-// flush carries out what the gateway wants done. Jobs take a moment.
+// flush carries out what the gateway wants done.
 func (w *world) flush() {
 	o := &w.gateway.out
 	for _, d := range o.Datagrams {
 		w.carry(false, d)
 	}
 	for _, j := range o.Jobs {
-		w.after(time.Millisecond, func() {
-			w.timed(func() {
-				j.Run(context.Background(), &w.works)
-				w.gateway.finish(w.now, j)
-			})
-			w.flush()
+		wait, back := w.jobTime()
+		w.after(wait, func() {
+			w.timed(func() { j.Run(context.Background(), &w.works) })
+			if back > 0 {
+				w.after(back, func() { w.takeBack(j) })
+			} else {
+				w.takeBack(j)
+			}
 		})
 	}
 	w.events = append(w.events, o.Events...)
@@ -195,6 +201,12 @@ func (w *world) flush() {
 		*w.notes = append(*w.notes, o.Notes...)
 	}
 	o.Reset()
+}
+
+// takeBack gives a job that has run to the gateway.
+func (w *world) takeBack(j Job) {
+	w.timed(func() { w.gateway.finish(w.now, j) })
+	w.flush()
 }
 
 // timed adds up what the gateway takes.
@@ -274,7 +286,7 @@ func (w *world) counter(c Counter) uint64 { return w.gateway.reg.counters[c].Loa
 type device struct {
 	w      *world
 	sa     *initiator.SA
-	addr   netip.Addr
+	addr   netip.Addr // zero: it has left the network
 	out    initiator.Outbox
 	up     bool
 	closed bool
@@ -318,7 +330,9 @@ func (c *device) start() *device {
 func (c *device) handle(ev initiator.Event) {
 	c.sa.Handle(c.w.now, ev, &c.out)
 	for _, d := range c.out.Send {
-		c.w.carry(true, d)
+		if d.Local = netip.AddrPortFrom(c.addr, d.Local.Port()); c.addr.IsValid() {
+			c.w.carry(true, d)
+		}
 	}
 	for _, n := range c.out.Notices {
 		switch n := n.(type) {
