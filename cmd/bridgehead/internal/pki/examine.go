@@ -16,7 +16,7 @@ import (
 // Fault names what is wrong with a certificate for some clients.
 type Fault string
 
-// The faults that Examine finds.
+// The faults that examine finds.
 const (
 	Expired            Fault = "expired"
 	Expiring           Fault = "expiring"
@@ -74,9 +74,9 @@ const (
 	allClientsAlike = windowsSees + ", " + appleSees + ", " + androidSees
 )
 
-// Examine judges a chain, leaf first, as the known clients will when their
+// examine judges a chain, leaf first, as the known clients will when their
 // users type name. root is the chain's root if it is at hand, else nil.
-func Examine(chain []*x509.Certificate, root *x509.Certificate, name string, now time.Time) []Warning {
+func examine(chain []*x509.Certificate, root *x509.Certificate, name string, now time.Time) []Warning {
 	e := &examination{leaf: chain[0], now: now}
 	e.validity(chain)
 	e.names(name)

@@ -50,7 +50,7 @@ func Load(f Files, name string, now time.Time) (*Identity, []Warning, error) {
 	}
 	pool = append(slices.Clone(certs), pool...)
 	chain, root := order(certs[leaf], pool, now)
-	return &Identity{Chain: chain, Key: key}, Examine(chain, root, name, now), nil
+	return &Identity{Chain: chain, Key: key}, examine(chain, root, name, now), nil
 }
 
 // readChain reads the certificates of files and of all files in folders. In a

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -209,7 +210,12 @@ func TestFilesThatCannotBeUsedSayWhatToDo(t *testing.T) {
 	openssl(t, "pkcs12", "-export", "-inkey", path("server.key"), "-in", path("leaf.pem"), "-passout", "pass:x", "-out", path("all.p12"))
 	openssl(t, "crl2pkcs7", "-nocrl", "-certfile", path("leaf.pem"), "-out", path("bundle.p7b"))
 	openssl(t, "req", "-new", "-key", path("server.key"), "-subj", "/CN=x", "-out", path("request.csr"))
+	must(t, syscall.Mkfifo(path("pipe"), 0o600)) // nobody ever writes to it
 	for _, c := range []struct{ name, cert, key, chain, at, want string }{
+		{"pipe as certificate", "pipe", "server.key", "", "pipe", "is not a file"},
+		{"pipe as key", "leaf.pem", "pipe", "", "pipe", "is not a file"},
+		{"folder as certificate", "", "server.key", "", "", "name the file itself"},
+		{"pipe as chain", "leaf.pem", "server.key", "pipe", "pipe", "is not a file"},
 		{"no certificate file", "absent", "server.key", "", "absent", "no such file"},
 		{"no key file", "leaf.pem", "absent", "", "absent", "no such file"},
 		{"no chain file", "leaf.pem", "server.key", "absent", "absent", "or nothing"},
@@ -240,6 +246,10 @@ func TestFilesThatCannotBeUsedSayWhatToDo(t *testing.T) {
 				t.Errorf("got %v, want %q about %s", err, c.want, c.at)
 			}
 		})
+	}
+	folder := Files{Certificate: path("leaf.pem"), Key: path("server.key"), Chain: []string{path("")}}
+	if _, _, err := Load(folder, "vpn.example.org", testNow); err != nil {
+		t.Errorf("a folder of intermediates with a pipe in it: %v", err)
 	}
 	_, _, err := Load(Files{Certificate: path("leaf.pem"), Key: path("other.key")}, "vpn.example.org", testNow)
 	var e *MismatchError
@@ -302,7 +312,7 @@ func TestExamine(t *testing.T) {
 			if typed == "" {
 				typed = "vpn.example.org"
 			}
-			warnings := Examine([]*x509.Certificate{leaf}, root, typed, testNow)
+			warnings := examine([]*x509.Certificate{leaf}, root, typed, testNow)
 			if got := faultsOf(warnings); !slices.Equal(got, c.want) {
 				t.Fatalf("faults %v, want %v: %v", got, c.want, warnings)
 			}
@@ -324,7 +334,7 @@ func TestMissingIntermediateSaysWhereItIs(t *testing.T) {
 		server(made)
 		made.IssuingCertificateURL = []string{"http://ca.example.org/inner.der"}
 	})
-	warnings := Examine([]*x509.Certificate{leaf}, nil, "vpn.example.org", testNow)
+	warnings := examine([]*x509.Certificate{leaf}, nil, "vpn.example.org", testNow)
 	if !slices.Equal(faultsOf(warnings), []Fault{IncompleteChain}) || !strings.Contains(warnings[0].String(), "http://ca.example.org/inner.der") ||
 		!strings.Contains(warnings[0].Text, `"CN=Inner"`) {
 		t.Errorf("got %v", warnings)
@@ -389,7 +399,7 @@ func FuzzRead(f *testing.F) {
 			if len(chain) == 0 || len(chain) > len(certs) {
 				t.Errorf("chain of %d out of %d", len(chain), len(certs))
 			}
-			Examine(chain, root, "vpn.example.org", testNow)
+			examine(chain, root, "vpn.example.org", testNow)
 		}
 		if key, err := readKey(path); (err == nil) != (key != nil) {
 			t.Errorf("key %v with error %v", key, err)

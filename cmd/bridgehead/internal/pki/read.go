@@ -20,7 +20,10 @@ const maxFileSize = 1 << 20
 
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxFileSize {
+	switch {
+	case err == nil && !info.Mode().IsRegular(): // a pipe may never end, a folder has no content
+		return nil, &FileError{Path: path, Problem: "is not a file", Remedy: "name the file itself"}
+	case err == nil && info.Size() > maxFileSize:
 		return nil, &FileError{Path: path, Problem: fmt.Sprintf("%d octets are too many for a certificate or key", info.Size())}
 	}
 	var content []byte

@@ -149,7 +149,8 @@ func (s Store) read(certFile, keyFile string) (*certified, error) {
 	return &certified{cert: certs[0], key: key}, nil
 }
 
-// write puts the key down first: a certificate is never there without its key.
+// write puts the key down first: where there was no certificate, there is none
+// without its key.
 func (s Store) write(signer crypto.Signer, certs []*x509.Certificate, certFile, keyFile string) error {
 	der, err := x509.MarshalPKCS8PrivateKey(signer)
 	if err != nil {

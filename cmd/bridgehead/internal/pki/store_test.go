@@ -57,7 +57,7 @@ func TestIssuedCertificateSatisfiesTheStrictestClients(t *testing.T) {
 		if err != nil || len(chains) != 1 || len(chains[0]) != 2 {
 			t.Errorf("%s: %v", name, err)
 		}
-		if w := Examine([]*x509.Certificate{issued.Server}, issued.Authority, name, time.Now()); len(w) > 0 {
+		if w := examine([]*x509.Certificate{issued.Server}, issued.Authority, name, time.Now()); len(w) > 0 {
 			t.Errorf("%s: clients will complain: %v", name, w)
 		}
 	}
