@@ -9,7 +9,7 @@ import (
 
 func TestClientNeverPrintsItsHash(t *testing.T) {
 	secret := []byte("sesame, open the")
-	c := NewClientFromHash("alice", auth.NTHash(secret), seeded(1))
-	c.msk = auth.Secret(secret)
+	c := NewClient("alice", nil, seeded(1))
+	c.hash, c.msk = auth.NTHash(secret), auth.Secret(secret)
 	secrecy.Check(t, secret, c)
 }

@@ -11,9 +11,9 @@ import (
 	"bridgehead/auth"
 )
 
-// Bare is the user's name without "DOMAIN\". The challenge hash covers this
+// bare is the user's name without "DOMAIN\". The challenge hash covers this
 // part alone (RFC 2759 §4).
-func Bare(name string) string {
+func bare(name string) string {
 	if i := strings.IndexByte(name, '\\'); i >= 0 {
 		return name[i+1:]
 	}
@@ -26,7 +26,7 @@ func ChallengeHash(peer, authenticator [16]byte, name string) [8]byte {
 	h := sha1.New()
 	h.Write(peer[:])
 	h.Write(authenticator[:])
-	h.Write([]byte(Bare(name)))
+	h.Write([]byte(bare(name)))
 	var sum [sha1.Size]byte
 	return [8]byte(h.Sum(sum[:0]))
 }

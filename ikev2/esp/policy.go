@@ -3,13 +3,13 @@ package esp
 // Policy holds the inner packets of one Child SA to its traffic selectors, in
 // both directions (RFC 4301 §5.1, §5.2). It is immutable.
 type Policy struct {
-	local, remote Selectors
+	local, remote selectors
 	onlyAddresses bool
 }
 
 // NewPolicy compiles c's selectors.
 func NewPolicy(c *Child) *Policy {
-	p := &Policy{local: CompileSelectors(c.Local), remote: CompileSelectors(c.Remote)}
+	p := &Policy{local: compileSelectors(c.Local), remote: compileSelectors(c.Remote)}
 	p.onlyAddresses = p.local.onlyAddresses() && p.remote.onlyAddresses()
 	return p
 }
@@ -26,7 +26,7 @@ func (p *Policy) Out(inner []byte) error {
 	return p.check(inner, p.local, p.remote)
 }
 
-func (p *Policy) check(inner []byte, source, destination Selectors) error {
+func (p *Policy) check(inner []byte, source, destination selectors) error {
 	f, err := parseFlow(inner, p.onlyAddresses)
 	if err != nil {
 		return err

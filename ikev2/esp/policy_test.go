@@ -145,7 +145,7 @@ func TestSelectorsAgainstNaiveComparison(t *testing.T) {
 		want := s.Start.BitLen() == s.End.BitLen() && a.BitLen() == s.Start.BitLen() &&
 			number(a).Cmp(number(s.Start)) >= 0 && number(a).Cmp(number(s.End)) <= 0 &&
 			(s.Protocol == 0 || s.Protocol == protocol) && port >= s.StartPort && port <= s.EndPort
-		if got := CompileSelectors([]message.Selector{s}).Match(a, protocol, port); got != want {
+		if got := compileSelectors([]message.Selector{s}).match(addressOf(a), protocol, int(port)); got != want {
 			t.Fatalf("%+v matches %v %d:%d: %v, want %v", s, a, protocol, port, got, want)
 		}
 	})

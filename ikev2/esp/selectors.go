@@ -8,8 +8,8 @@ import (
 	"bridgehead/ikev2/message"
 )
 
-// Selectors are traffic selectors compiled for matching packets.
-type Selectors []selector
+// selectors are traffic selectors compiled for matching packets.
+type selectors []selector
 
 // selector is one range of addresses, ports and perhaps one protocol. Addresses
 // are numbers of 128 bits, IPv4 ones in the low 32.
@@ -24,10 +24,10 @@ type address struct {
 	v6        bool
 }
 
-// CompileSelectors prepares sel. Selectors of an unknown type match nothing and
+// compileSelectors prepares sel. selectors of an unknown type match nothing and
 // are left out.
-func CompileSelectors(sel []message.Selector) Selectors {
-	compiled := make(Selectors, 0, len(sel))
+func compileSelectors(sel []message.Selector) selectors {
+	compiled := make(selectors, 0, len(sel))
 	for _, s := range sel {
 		if s.Raw != nil || s.Start.Is4() != s.End.Is4() || !s.Start.IsValid() {
 			continue
@@ -41,14 +41,10 @@ func CompileSelectors(sel []message.Selector) Selectors {
 	return compiled
 }
 
-// Match tells whether a packet end with this address, protocol and port lies
+// match tells whether a packet end with this address, protocol and port lies
 // within one of the selectors. For ICMP the port is type and code (RFC 7296
 // §3.13.1).
-func (ss Selectors) Match(addr netip.Addr, protocol uint8, port uint16) bool {
-	return ss.match(addressOf(addr), protocol, int(port))
-}
-
-func (ss Selectors) match(a address, protocol uint8, port int) bool {
+func (ss selectors) match(a address, protocol uint8, port int) bool {
 	for i := range ss {
 		s := &ss[i]
 		if s.contains(a) && (s.protocol == 0 || s.protocol == protocol) && s.covers(port) {
@@ -59,7 +55,7 @@ func (ss Selectors) match(a address, protocol uint8, port int) bool {
 }
 
 // onlyAddresses tells whether no selector looks at protocol or ports.
-func (ss Selectors) onlyAddresses() bool {
+func (ss selectors) onlyAddresses() bool {
 	for i := range ss {
 		if ss[i].protocol != 0 || !ss[i].anyPort() {
 			return false

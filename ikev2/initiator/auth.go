@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"bridgehead/ikev2/exchange"
 	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/suite"
 )
@@ -121,7 +122,7 @@ func (sa *SA) proveServer(now time.Time, r response) error {
 		return err
 	}
 	l := sa.login
-	if l.peerID = rawBody(r.first, r.plaintext, message.TypeIDr); l.peerID == nil {
+	if l.peerID = exchange.PayloadBody(r.first, r.plaintext, message.TypeIDr); l.peerID == nil {
 		return missing(StepCertificate, "IDr")
 	}
 	octets := suite.SignedOctets(sa.ike.suite.PRF, l.answer, l.nonce, sa.ike.keys.Pr, l.peerID)
@@ -130,24 +131,6 @@ func (sa *SA) proveServer(now time.Time, r response) error {
 	}
 	sa.result.Signature = sig.Method.String()
 	sa.proof |= proofServer
-	return nil
-}
-
-// rawBody is the body of the first payload of a type as it came, reserved
-// octets included: the AUTH payload covers these (RFC 7296 §2.15). The chain
-// was parsed before; nil if there is none.
-func rawBody(next message.PayloadType, chain []byte, want message.PayloadType) []byte {
-	const generic = 4 // RFC 7296 §3.2
-	for next != message.NoNextPayload && len(chain) >= generic {
-		n := int(binary.BigEndian.Uint16(chain[2:]))
-		if n < generic || n > len(chain) {
-			return nil
-		}
-		if next == want {
-			return chain[generic:n]
-		}
-		next, chain = message.PayloadType(chain[0]), chain[n:]
-	}
 	return nil
 }
 

@@ -120,13 +120,13 @@ func (c *Configuration) addAddress(a message.CPAttribute, octets, bits int) erro
 
 // addIPv6Address reads the address and its prefix length (RFC 7296 §3.15.1).
 func (c *Configuration) addIPv6Address(a message.CPAttribute) error {
-	bits := 128
-	if len(a.Value) == 17 && a.Value[16] <= 128 {
-		bits = int(a.Value[16])
-	} else if len(a.Value) != 16 {
+	if p, ok := a.Prefix(); ok && p.Addr().Is6() {
+		return c.addAddress(a, 16, p.Bits())
+	}
+	if len(a.Value) != 16 {
 		return badAttribute(a)
 	}
-	return c.addAddress(a, 16, bits)
+	return c.addAddress(a, 16, 128)
 }
 
 func (c *Configuration) addDNS(a message.CPAttribute) error {
@@ -141,26 +141,12 @@ func (c *Configuration) addDNS(a message.CPAttribute) error {
 }
 
 func (c *Configuration) addSubnet(a message.CPAttribute) error {
-	octets := 16
-	if a.Type == message.InternalIP4Subnet {
-		octets = 4
+	p, ok := a.Prefix()
+	if !ok || p.Addr().Is4() != (a.Type == message.InternalIP4Subnet) {
+		return badAttribute(a)
 	}
-	var bits int
-	var err error
-	switch {
-	case octets == 4 && len(a.Value) == 8:
-		bits, err = maskBits(message.CPAttribute{Type: a.Type, Value: a.Value[4:]})
-	case octets == 16 && len(a.Value) == 17 && a.Value[16] <= 128:
-		bits = int(a.Value[16])
-	default:
-		err = badAttribute(a)
-	}
-	if err != nil {
-		return err
-	}
-	addr, _ := netip.AddrFromSlice(a.Value[:octets])
 	if len(c.Subnets) < maxConfigured {
-		c.Subnets = append(c.Subnets, netip.PrefixFrom(addr, bits))
+		c.Subnets = append(c.Subnets, p)
 	}
 	return nil
 }

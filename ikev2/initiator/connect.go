@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"bridgehead/ikev2/hostnet"
 	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/transport"
 	"bridgehead/ikev2/tunnel"
@@ -130,29 +131,9 @@ func carry(ctx context.Context, s *Session, up func(Interface) (func() error, er
 func Prefixes(selectors []message.Selector) []netip.Prefix {
 	var ps []netip.Prefix
 	for _, s := range selectors {
-		if s.Raw == nil && s.Start.Is4() == s.End.Is4() {
-			ps = appendRange(ps, s.Start, s.End)
+		if s.Raw == nil {
+			ps = append(ps, hostnet.Prefixes(s.Start, s.End)...)
 		}
 	}
 	return ps
 }
-
-// appendRange appends the fewest prefixes that cover first to last.
-func appendRange(ps []netip.Prefix, first, last netip.Addr) []netip.Prefix {
-	for first.IsValid() && first.Compare(last) <= 0 {
-		p := netip.PrefixFrom(first, first.BitLen())
-		for p.Bits() > 0 {
-			wider := netip.PrefixFrom(first, p.Bits()-1)
-			if wider.Masked().Addr() != first || lastOf(wider).Compare(last) > 0 {
-				break
-			}
-			p = wider
-		}
-		ps = append(ps, p)
-		first = lastOf(p).Next()
-	}
-	return ps
-}
-
-// lastOf is the last address of a prefix.
-func lastOf(p netip.Prefix) netip.Addr { return SelectorOf(p).End }

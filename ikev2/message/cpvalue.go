@@ -65,29 +65,3 @@ func (a CPAttribute) Domain() (string, bool) {
 	}
 	return string(a.Value), a.Type == InternalDNSDomain
 }
-
-// TrustAnchor is a DNSSEC trust anchor for the preceding INTERNAL_DNS_DOMAIN,
-// with the fields of a DS record (RFC 8598 §4.2).
-type TrustAnchor struct {
-	KeyTag     uint16
-	Algorithm  uint8
-	DigestType uint8
-	Digest     []byte
-}
-
-// Attribute is the INTERNAL_DNSSEC_TA that carries t.
-func (t TrustAnchor) Attribute() CPAttribute {
-	v := binary.BigEndian.AppendUint16(make([]byte, 0, 4+len(t.Digest)), t.KeyTag)
-	v = append(append(v, t.Algorithm, t.DigestType), t.Digest...)
-	return CPAttribute{Type: InternalDNSSECTA, Value: v}
-}
-
-// TrustAnchor is the anchor in an INTERNAL_DNSSEC_TA; false for another
-// attribute and for a value without a digest. Digest aliases the value.
-func (a CPAttribute) TrustAnchor() (TrustAnchor, bool) {
-	v := a.Value
-	if a.Type != InternalDNSSECTA || len(v) <= 4 {
-		return TrustAnchor{}, false
-	}
-	return TrustAnchor{KeyTag: binary.BigEndian.Uint16(v), Algorithm: v[2], DigestType: v[3], Digest: v[4:]}, true
-}
