@@ -25,7 +25,10 @@ type Identity struct {
 	// Chain begins with the leaf; each certificate is issued by the next. A
 	// root is left out: clients have it or do not trust it.
 	Chain []*x509.Certificate
-	Key   crypto.Signer
+	// Root is the self-signed certificate above Chain, or the only one in it;
+	// nil where it is not at hand.
+	Root *x509.Certificate
+	Key  crypto.Signer
 }
 
 // Load reads an identity. name is what clients type; now is the time for which
@@ -50,7 +53,7 @@ func Load(f Files, name string, now time.Time) (*Identity, []Warning, error) {
 	}
 	pool = append(slices.Clone(certs), pool...)
 	chain, root := order(certs[leaf], pool, now)
-	return &Identity{Chain: chain, Key: key}, examine(chain, root, name, now), nil
+	return &Identity{Chain: chain, Root: root, Key: key}, examine(chain, root, name, now), nil
 }
 
 // readChain reads the certificates of files and of all files in folders. In a

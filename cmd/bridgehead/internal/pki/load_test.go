@@ -151,6 +151,9 @@ func TestChainIsFoundAndOrdered(t *testing.T) {
 			if !slices.EqualFunc(id.Chain, c.want, (*x509.Certificate).Equal) {
 				t.Errorf("chain %v", subjects(id.Chain))
 			}
+			if atHand := c.faults == nil; atHand != (id.Root != nil) || atHand && !id.Root.Equal(root) {
+				t.Errorf("root %v", id.Root)
+			}
 			if got := faultsOf(warnings); !slices.Equal(got, c.faults) {
 				t.Errorf("faults %v, want %v", got, c.faults)
 			}
