@@ -59,7 +59,7 @@ func (sa *SA) identify(now time.Time, in inbound, out *Outbox) {
 	l := sa.login
 	idi := message.FindID(in.payloads, false)
 	if idi == nil {
-		sa.refuse(now, &PeerFault{Cause: CauseInvalidSyntax, Err: errors.New("IKE_AUTH without IDi (RFC 7296 §1.2)")}, out)
+		sa.refuse(now, syntaxFault("IKE_AUTH without IDi (RFC 7296 §1.2)"), out)
 		return
 	}
 	l.idiBody = exchange.PayloadBody(in.first, in.plaintext, message.TypeIDi)

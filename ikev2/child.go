@@ -16,6 +16,10 @@ import (
 	"bridgehead/ikev2/suite"
 )
 
+// leastSPI is the first SPI that is not reserved. Zero would even look like
+// IKE where ESP goes in UDP (RFC 3948 §2.2).
+const leastSPI = 256
+
 // child is what an SA remembers of a Child SA; the rest is the data plane's.
 type child struct {
 	id       esp.ChildID
@@ -134,6 +138,10 @@ func (sa *SA) newChild(choice suite.Choice, r childRequest, shared suite.Secret,
 	if err != nil || len(choice.SPI) != 4 {
 		return esp.Child{}, &GatewayFault{Cause: CauseInternal, Err: errors.Join(err, errors.New("no usable ESP proposal"))}
 	}
+	theirs := binary.BigEndian.Uint32(choice.SPI)
+	if theirs < leastSPI || sa.childByOutSPI(choice.SPI) >= 0 {
+		return esp.Child{}, syntaxFault("a Child SA needs an SPI of its own, not below 256 (RFC 4303 §2.1)")
+	}
 	spi, err := sa.reg.espSPI()
 	if err != nil {
 		return esp.Child{}, err
@@ -142,7 +150,7 @@ func (sa *SA) newChild(choice suite.Choice, r childRequest, shared suite.Secret,
 	return esp.Child{
 		ID: sa.reg.childID(), Session: sa.session.id,
 		In:   esp.SA{SPI: spi, Suite: algorithms, EncrKey: keys.InitiatorEncr, IntegKey: keys.InitiatorInteg},
-		Out:  esp.SA{SPI: binary.BigEndian.Uint32(choice.SPI), Suite: algorithms, EncrKey: keys.ResponderEncr, IntegKey: keys.ResponderInteg},
+		Out:  esp.SA{SPI: theirs, Suite: algorithms, EncrKey: keys.ResponderEncr, IntegKey: keys.ResponderInteg},
 		Path: sa.espPath(), Local: tsr, Remote: tsi,
 	}, nil
 }

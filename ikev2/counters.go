@@ -34,6 +34,7 @@ const (
 	LoginsRefused                      // refused with a cause
 	LoginsSilent                       // fell silent
 	ExchangesRefused                   // requests of established SAs refused with a cause
+	ExchangesRationed                  // put off since the client asks too much
 	JobsFailed                         // jobs that ended in an error of ours
 	counterCount
 )
@@ -44,7 +45,7 @@ var counterNames = [counterCount]string{
 	"drop-unexpected", "drop-half-open-total", "drop-half-open-address", "drop-bad-cookie",
 	"drop-amplification", "drop-queue-full", "refused-move", "sent-cookie", "sent-invalid-ke",
 	"sent-no-proposal", "retransmitted", "logins-begun", "logins-complete", "logins-refused",
-	"logins-silent", "exchanges-refused", "jobs-failed",
+	"logins-silent", "exchanges-refused", "exchanges-rationed", "jobs-failed",
 }
 
 // String is the counter's stable name.

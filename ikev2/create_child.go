@@ -2,7 +2,6 @@ package ikev2
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -17,14 +16,20 @@ import (
 // or the IKE SA replaced (RFC 7296 §1.3). A configuration payload, as
 // MikroTik sends one, is passed over.
 func (sa *SA) receiveCreateChild(now time.Time, in inbound, out *Outbox) {
-	if sa.state != StateEstablished {
-		// Closing, or replaced already (RFC 7296 §2.25).
+	// Closing, replaced already (RFC 7296 §2.25), or about to be deleted since
+	// the login gave no Child SA: what came of that would be in no books.
+	ends := sa.state != StateEstablished || !sa.session.isUp
+	if !ends && !sa.session.budget.take(now, rationSession) {
+		sa.reg.count(ExchangesRationed)
+		ends = true
+	}
+	if ends {
 		sa.respond(now, []message.Payload{status(message.TemporaryFailure, nil)}, out)
 		return
 	}
 	x, err := sa.readExchange(in)
 	if err != nil {
-		sa.refuseSyntax(now, err, out)
+		sa.refuseExchange(now, err, out)
 		return
 	}
 	switch rekey := message.FindNotify(in.payloads, message.RekeySA); {
@@ -51,7 +56,7 @@ func (sa *SA) readExchange(in inbound) (*childExchange, error) {
 	x := &childExchange{child: readChildRequest(in.payloads), ke: message.Find[*message.KE](in.payloads)}
 	nonce := message.Find[*message.Nonce](in.payloads)
 	if x.child.sa == nil || nonce == nil {
-		return nil, errors.New("CREATE_CHILD_SA without SA or Nonce payload (RFC 7296 §1.3)")
+		return nil, syntaxFault("CREATE_CHILD_SA without SA or Nonce payload (RFC 7296 §1.3)")
 	}
 	x.ni = nonce.Data
 	var err error
@@ -165,17 +170,24 @@ func (sa *SA) rekeyed(now time.Time, detail string, out *Outbox) {
 }
 
 // refuseExchange answers a request of an established SA with its cause's
-// notification; the SA stays as it is.
+// notification. The SA stays as it is, but for a request that is not well
+// formed: that is fatal to it at both ends without a DELETE (RFC 7296
+// §2.21.3).
 func (sa *SA) refuseExchange(now time.Time, err error, out *Outbox) {
 	cause, evidence := faultOf(err)
+	kind := notifyFor(cause)
 	sa.report(now, EventRefused, cause, evidence, out)
-	sa.respond(now, []message.Payload{status(notifyFor(cause), nil)}, out)
+	sa.respond(now, []message.Payload{status(kind, nil)}, out)
+	if kind == message.InvalidSyntax {
+		sa.linger(now, out)
+		sa.release(now, cause, out)
+	}
 }
 
 // noteStatus logs the Win32 code with which Windows says what it did not
 // like ([MS-IKEE] 2.2.7).
-func (sa *SA) noteStatus(n *message.Notify, out *Outbox) {
-	if n != nil && len(n.Data) == 4 {
+func (sa *SA) noteStatus(now time.Time, n *message.Notify, out *Outbox) {
+	if n != nil && len(n.Data) == 4 && sa.session.budget.take(now, rationSession) {
 		sa.note(out, slog.LevelWarn, "client reports a Windows error", slog.Uint64("code", uint64(binary.BigEndian.Uint32(n.Data))))
 	}
 }

@@ -123,9 +123,6 @@ func TestCreateChildRefusals(t *testing.T) {
 	if !bytes.Equal(n.Data, []byte{0, byte(suite.X25519)}) {
 		t.Errorf("INVALID_KE_PAYLOAD names %x", n.Data)
 	}
-	ke, _ = p.ke(suite.X25519)
-	ke.Data = make([]byte, 32)
-	ask("a public value of zeros", message.InvalidSyntax, p.childMessage(good, ke)...)
 	p.esp = espProposals(t, "aes256-sha256-noesn")
 	foreign := []message.Selector{selectorOf(netip.MustParsePrefix("172.16.0.0/12"))}
 	ps := p.childMessage(nil)
@@ -235,11 +232,85 @@ func TestFaultsOfAnEstablishedClient(t *testing.T) {
 	if answer := p.request(message.ExchangeAuth, p.proof()); answer != nil {
 		t.Errorf("another IKE_AUTH was answered with %s", describe(answer))
 	}
-	wantNotify(t, "no nonce", p.request(message.ExchangeCreateChildSA, p.child()...), message.InvalidSyntax)
-	p.wantState("after the fatal one", StateRefused)
-	w.run(time.Minute, nil)
-	if w.count(EventDown) != 1 || w.events[len(w.events)-1].Cause != CauseInvalidSyntax {
-		t.Errorf("last event %+v", w.events[len(w.events)-1])
+}
+
+func TestFatalFaultsOfAnEstablishedClient(t *testing.T) {
+	with := func(spi []byte, more ...message.Payload) func(*peer) []message.Payload {
+		return func(p *peer) []message.Payload {
+			p.childSPI = spi
+			return p.childMessage(nil, more...)
+		}
 	}
+	for _, c := range []struct {
+		name  string
+		ask   func(p *peer) []message.Payload
+		cause Cause
+	}{
+		{"no nonce", (*peer).child, CauseInvalidSyntax},
+		{"no traffic selectors", func(p *peer) []message.Payload { return p.childMessage(nil)[:2] }, CauseNoChildAsked},
+		{"a public value of zeros", func(p *peer) []message.Payload {
+			p.childSPI, p.esp = []byte{0xc0, 0, 0, 2}, espProposals(t, "aes256-sha256-x25519-noesn")
+			return p.childMessage(nil, &message.KE{Group: uint16(suite.X25519), Data: make([]byte, 32)})
+		}, CausePublicValue},
+		{"SPI zero", with([]byte{0, 0, 0, 0}), CauseInvalidSyntax},
+		{"a reserved SPI", with([]byte{0, 0, 0, 255}), CauseInvalidSyntax},
+		{"the SPI of its other Child SA", with([]byte{0xc0, 0, 0, 1}), CauseInvalidSyntax},
+		{"an IKE SA rekey with SPI zero", func(p *peer) []message.Payload {
+			ke, _ := p.ke(p.suite.Group)
+			return []message.Payload{&message.SA{Proposals: suite.Proposals{p.suite.Proposal()}.Offer(make([]byte, 8))}, &message.Nonce{Data: p.ni}, ke}
+		}, CauseInvalidSyntax},
+		{"an IKE SA rekey without KE", func(p *peer) []message.Payload {
+			return []message.Payload{&message.SA{Proposals: suite.Proposals{p.suite.Proposal()}.Offer(p.ni[:8])}, &message.Nonce{Data: p.ni}}
+		}, CauseInvalidSyntax},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, 1, nil)
+			p := w.newPeer().establish()
+			wantNotify(t, c.name, p.request(message.ExchangeCreateChildSA, c.ask(p)...), message.InvalidSyntax)
+			p.wantState(c.name, StateRefused)
+			w.run(time.Minute, nil)
+			if w.count(EventDown) != 1 || w.lastEvent().Cause != c.cause {
+				t.Errorf("last event %+v", w.lastEvent())
+			}
+			w.mustBeEmpty()
+		})
+	}
+}
+
+// What a client asks beyond all need is put off, so that its old IKE SAs,
+// reports and lines in the log stay few.
+func TestGreedyClientIsRationed(t *testing.T) {
+	var notes []Note
+	w := newWorld(t, 1, nil)
+	p := w.newPeer().establish()
+	w.notes = &notes
+	ask := func(x message.ExchangeType, ps ...message.Payload) {
+		p.deliver(true, datagram(p, p.seal(x, 0, p.id, ps, 0)[0]))
+		p.id++
+	}
+	for range 200 { // at once
+		ask(message.ExchangeCreateChildSA, p.childMessage([]byte{9, 9, 9, 9})...)
+		ask(message.ExchangeInformational, status(message.MSStatus, []byte{0, 0, 1, 2}))
+	}
+	if got, want := w.counter(ExchangesRationed), 200-uint64(rationSession.burst)/2; got != want || len(notes) != int(rationSession.burst)/2 {
+		t.Errorf("%d of 200 were put off, expected %d; %d lines were logged", got, want, len(notes))
+	}
+	w.run(time.Minute, nil)
+	wantNotify(t, "after a while", p.request(message.ExchangeCreateChildSA, p.childMessage([]byte{9, 9, 9, 9})...), message.ChildSANotFound)
+}
+
+// A login that gave no Child SA is no session: nothing may be made of it that
+// no event tells of.
+func TestNothingComesOfALoginWithoutChildSA(t *testing.T) {
+	w := newWorld(t, 1, func(c *Config) { c.LocalSubnets = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+	p := w.newPeer().init().throughEAP()
+	p.sa().login.child.tsr.Selectors = selectors("172.16.0.0/12")
+	wantNotify(t, "the login", p.prove(), message.TSUnacceptable)
+	p.childSPI = []byte{0xc0, 0, 0, 2}
+	wantNotify(t, "a Child SA now", p.request(message.ExchangeCreateChildSA, p.childMessage(nil)...), message.TemporaryFailure)
+	ke, _ := p.ke(p.suite.Group)
+	offer := suite.Proposals{p.suite.Proposal()}.Offer([]byte{8, 8, 8, 8, 8, 8, 8, 8})
+	wantNotify(t, "another IKE SA", p.request(message.ExchangeCreateChildSA, &message.SA{Proposals: offer}, &message.Nonce{Data: p.ni}, ke), message.TemporaryFailure)
+	w.run(3*time.Minute, nil)
 	w.mustBeEmpty()
 }

@@ -36,33 +36,6 @@ type initExpiry struct {
 	when time.Time
 }
 
-// budget rations what strangers can make us write: so many at once, and so
-// many a second from then on.
-type budget struct {
-	left float64
-	last time.Time
-}
-
-const (
-	budgetBurst  = 50
-	budgetPerSec = 5
-)
-
-// take spends one; false: none is left.
-func (b *budget) take(now time.Time) bool {
-	if b.last.IsZero() {
-		b.left = budgetBurst
-	} else {
-		b.left = min(budgetBurst, b.left+now.Sub(b.last).Seconds()*budgetPerSec)
-	}
-	b.last = now
-	if b.left < 1 {
-		return false
-	}
-	b.left--
-	return true
-}
-
 func newGate(cfg *settings, reg *registrar, h *halfOpenCount) *gate {
 	return &gate{cfg: cfg, reg: reg, halfOpen: h, seed: maphash.MakeSeed(), inits: make(map[initKey]*SA)}
 }
@@ -164,7 +137,7 @@ func (g *gate) turnAway(now time.Time, m *message.Message, req initRequest, d tr
 	g.reg.count(SentNoProposal)
 	g.answer(m.Header, status(notifyFor(fault.Cause), fault.data), d, out)
 	g.reg.count(LoginsRefused)
-	if !g.reports.take(now) {
+	if !g.reports.take(now, rationStrangers) {
 		return
 	}
 	r := newRefusal(now, fault.Cause, withError(fault.Evidence, fault.Err))

@@ -300,7 +300,7 @@ func TestReportsOfStrangersAreRationed(t *testing.T) {
 	if n := len(w.refusals()); n != 1 {
 		t.Errorf("%d reports after the flood, expected the one of later", n)
 	}
-	if got := w.gateway.gate.reports.left; got < 10*budgetPerSec-2 || got > budgetBurst {
+	if got := w.gateway.gate.reports.left; got < 10*rationStrangers.perSecond-2 || got > rationStrangers.burst {
 		t.Errorf("%v reports are left", got)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // receiveInformational answers INFORMATIONAL: liveness, which is empty,
 // DELETE, and notifications (RFC 7296 §1.4).
 func (sa *SA) receiveInformational(now time.Time, in inbound, out *Outbox) {
-	sa.noteStatus(message.FindNotify(in.payloads, message.MSStatus), out)
+	sa.noteStatus(now, message.FindNotify(in.payloads, message.MSStatus), out)
 	if cause := farewell(in.payloads); cause != "" {
 		sa.bidFarewell(now, in, cause, out)
 		return

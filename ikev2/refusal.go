@@ -208,6 +208,11 @@ type PeerFault struct {
 	answer []byte // an EAP packet that goes out instead of the notification
 }
 
+// syntaxFault is a message that is not as the RFC's section demands.
+func syntaxFault(what string) *PeerFault {
+	return &PeerFault{Cause: CauseInvalidSyntax, Err: errors.New(what)}
+}
+
 func (e *PeerFault) Error() string { return faultText("client", e.Cause, e.Err) }
 func (e *PeerFault) Unwrap() error { return e.Err }
 

@@ -1,7 +1,6 @@
 package ikev2
 
 import (
-	"errors"
 	"time"
 
 	"bridgehead/ikev2/message"
@@ -12,7 +11,7 @@ import (
 // the Child SAs and the session; the client deletes the old one.
 func (sa *SA) rekeyIKE(now time.Time, x *childExchange, out *Outbox) {
 	if x.ke == nil {
-		sa.refuseSyntax(now, errors.New("IKE SA rekey without KE payload (RFC 7296 §1.3.2)"), out)
+		sa.refuseExchange(now, syntaxFault("IKE SA rekey without KE payload (RFC 7296 §1.3.2)"), out)
 		return
 	}
 	var err error
@@ -22,7 +21,7 @@ func (sa *SA) rekeyIKE(now time.Time, x *childExchange, out *Outbox) {
 		return
 	}
 	if len(x.choice.SPI) != len(message.SPI{}) || message.SPI(x.choice.SPI).IsZero() {
-		sa.refuseSyntax(now, errors.New("IKE SA rekey without the new initiator SPI (RFC 7296 §3.3.1)"), out)
+		sa.refuseExchange(now, syntaxFault("IKE SA rekey without the new initiator SPI (RFC 7296 §3.3.1)"), out)
 		return
 	}
 	if g := x.choice.Group(); g != x.group() {

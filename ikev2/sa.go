@@ -167,7 +167,7 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 		return
 	}
 	sa.observeFresh()
-	sa.follow(d, out)
+	sa.follow(now, d, out)
 	sa.asked = m.Header.Exchange
 	sa.responses.Begin()
 	sa.receiveRequest(now, in, out)
@@ -254,17 +254,14 @@ func (sa *SA) receiveRequest(now time.Time, in inbound, out *Outbox) {
 	}
 }
 
-// refuseSyntax answers an authentic message that is not well formed. That is
-// fatal to the IKE SA at both ends without a DELETE (RFC 7296 §2.21.3).
+// refuseSyntax answers an authentic message that is not well formed.
 func (sa *SA) refuseSyntax(now time.Time, err error, out *Outbox) {
 	fault := &PeerFault{Cause: CauseInvalidSyntax, Err: err}
 	if sa.state.halfOpen() {
 		sa.refuse(now, fault, out)
 		return
 	}
-	sa.respond(now, []message.Payload{status(message.InvalidSyntax, nil)}, out)
-	sa.linger(now, out)
-	sa.release(now, CauseInvalidSyntax, out)
+	sa.refuseExchange(now, fault, out)
 }
 
 // refuseCritical answers a request with a critical payload that nobody here
@@ -282,7 +279,7 @@ func (sa *SA) refuseCritical(now time.Time, kind message.PayloadType, out *Outbo
 // follow takes note of where an authentic, fresh request came from. During a
 // login the client moves from port 500 to 4500; later its NAT may give it
 // another address (RFC 7296 §2.23). A client without a NAT does not move.
-func (sa *SA) follow(d transport.Datagram, out *Outbox) {
+func (sa *SA) follow(now time.Time, d transport.Datagram, out *Outbox) {
 	sa.asker = path{d.Local, d.Remote}
 	if sa.asker == sa.path {
 		return
@@ -292,7 +289,9 @@ func (sa *SA) follow(d transport.Datagram, out *Outbox) {
 		sa.path = sa.asker
 	case sa.state == StateEstablished && sa.nat.client && sa.asker.local == sa.path.local:
 		sa.path = sa.asker
-		sa.note(out, slog.LevelInfo, "client moved", slog.String("remote", sa.path.remote.String()))
+		if sa.session.budget.take(now, rationSession) {
+			sa.note(out, slog.LevelInfo, "client moved", slog.String("remote", sa.path.remote.String()))
+		}
 		sa.moveChildren(out)
 	}
 }

@@ -33,7 +33,7 @@ func (s *settings) readInit(m *message.Message) (initRequest, error) {
 	sa, ke := message.Find[*message.SA](m.Payloads), message.Find[*message.KE](m.Payloads)
 	nonce := message.Find[*message.Nonce](m.Payloads)
 	if sa == nil || ke == nil || nonce == nil {
-		return initRequest{}, &PeerFault{Cause: CauseInvalidSyntax, Err: errors.New("IKE_SA_INIT without SA, KE or Nonce payload (RFC 7296 §1.2)")}
+		return initRequest{}, syntaxFault("IKE_SA_INIT without SA, KE or Nonce payload (RFC 7296 §1.2)")
 	}
 	if kind, found := message.UnsupportedCritical(m.Payloads); found {
 		return initRequest{}, &PeerFault{Cause: CauseCriticalPayload, data: []byte{byte(kind)}, Evidence: []auth.Evidence{{Key: "payload", Value: kind.String()}}}

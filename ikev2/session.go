@@ -24,8 +24,9 @@ type session struct {
 	ended  bool // its end was reported
 	leased bool
 	lease  lease.Lease
-	busy   int            // jobs that put its Child SAs into the data plane or take them out
-	owes   bool           // its lease is to be released when none of those is left
+	busy   int  // jobs that put its Child SAs into the data plane or take them out
+	owes   bool // its lease is to be released when none of those is left
+	budget budget
 	routes []netip.Prefix // of the Grant: instead of the configured subnets
 }
 
