@@ -13,7 +13,6 @@ import (
 	"bridgehead/cmd/bridgehead/internal/admin"
 	"bridgehead/cmd/bridgehead/internal/config"
 	"bridgehead/cmd/bridgehead/internal/gateway"
-	"bridgehead/ikev2"
 )
 
 func (a *app) quickstartCommand() *cobra.Command {
@@ -42,7 +41,11 @@ host's network back as it was. The certificate stays in the folder given by
 				return usage("--dns", err)
 			}
 			o.Control = a.control
-			return a.quickstart(c.Context(), o, level)
+			var log *slog.Level
+			if c.Flags().Changed("log-level") {
+				log = &level
+			}
+			return a.quickstart(c.Context(), o, log)
 		},
 	}
 	f := c.Flags()
@@ -56,7 +59,7 @@ host's network back as it was. The certificate stays in the folder given by
 	f.BoolVar(&o.NewPassword, "new-password", false, "make a new password for a user of an earlier run")
 	f.StringSliceVar(&pools, "pool", nil, "`PREFIX` for clients; without it, one of each family that is free here")
 	f.StringSliceVar(&dns, "dns", nil, "name server's `ADDRESS` for clients; without it, this host's")
-	f.TextVar(&level, "log-level", slog.LevelError, "debug, info, warn or error")
+	f.TextVar(&level, "log-level", slog.LevelError, "write the log of a service, too: debug, info, warn or error; without it, errors take one line each")
 	return c
 }
 
@@ -65,37 +68,57 @@ func usage(flag string, err error) error {
 	return &codedError{exitUsage, fmt.Errorf("%s: %w", flag, err)}
 }
 
-func (a *app) quickstart(ctx context.Context, o gateway.QuickOptions, level slog.Level) (err error) {
+// quickstart runs the trial. log is the level of the log that a service
+// writes; nil: there is none, errors stand among the lines of the trial.
+func (a *app) quickstart(ctx context.Context, o gateway.QuickOptions, log *slog.Level) (err error) {
+	stop := a.progress(func() string { return "making keys" })
 	q, err := gateway.PrepareQuickstart(o)
+	stop()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, q.Close()) }()
-	// The lines below are the log of a trial; the other one is for trouble.
-	adjust := func(c *config.Config) { c.Log.Level = level }
-	adjust(q.Config)
-	logger := gateway.NewLogger(a.err, q.Config.Log, new(slog.LevelVar))
+	logger := slog.New(newLineHandler(a.err))
+	adjust := func(*config.Config) {}
+	if log != nil {
+		adjust = func(c *config.Config) { c.Log.Level = *log }
+		adjust(q.Config)
+		logger = gateway.NewLogger(a.err, q.Config.Log, new(slog.LevelVar))
+	}
 	g, err := gateway.New(ctx, q.Config, gateway.Options{Logger: logger, Version: build().Version, File: q.File, Adjust: adjust})
 	if err != nil {
 		return fmt.Errorf("not started: %w", err)
 	}
+	if left := g.Restored(); len(left) > 0 {
+		q.Notes = append(q.Notes, "an earlier run did not come to its end; undone now: "+strings.Join(left, "; "))
+	}
 	q.Notes = append(q.Notes, g.Cautions()...)
 	a.welcome(q, g.Listening())
-	follower := g.Journal().Follow()
 	told := make(chan struct{})
 	go func() { // ends with the journal, which ends with the gateway
 		defer close(told)
-		for e := range follower.Events() {
-			a.tell(e)
-		}
+		a.tellAll(g.Journal())
 	}()
 	err = g.Run(ctx)
-	follower.Close()
 	<-told
 	if err == nil {
 		fmt.Fprintln(a.out, "stopped; this host's network is as it was before")
 	}
 	return err
+}
+
+// tellAll tells events until the journal ends.
+func (a *app) tellAll(j *admin.Journal) {
+	for {
+		follower := j.Follow()
+		for e := range follower.Events() {
+			a.tell(e)
+		}
+		if !follower.Slow() {
+			return
+		}
+		fmt.Fprintf(a.out, "some lines are left out, they came too fast; see them with: %s events%s\n", program(), controlHint(a))
+	}
 }
 
 // tell writes one line for an event that a person wants to see.
@@ -106,7 +129,7 @@ func (a *app) tell(e admin.Event) {
 	case admin.KindDown:
 		fmt.Fprintf(a.out, "%s  %s  %s\n", e.Time.Local().Format("15:04:05"), a.paint(bold, "out"), visible(e.Text))
 	case admin.KindRefused, admin.KindSilent:
-		fmt.Fprintf(a.out, "%s  %s  %s (more: bridgehead why%s)\n", e.Time.Local().Format("15:04:05"), a.paint(red, "no "), visible(e.Text), controlHint(a))
+		fmt.Fprintf(a.out, "%s  %s  %s (more: %s why%s)\n", e.Time.Local().Format("15:04:05"), a.paint(red, "no "), visible(e.Text), program(), controlHint(a))
 	}
 }
 
@@ -116,53 +139,4 @@ func controlHint(a *app) string {
 		return ""
 	}
 	return " --control " + a.control
-}
-
-// welcome says what to type and to import at each client.
-func (a *app) welcome(q *gateway.Quickstart, listening []string) {
-	password := q.Password
-	if password == "" {
-		password = "the one of the first run (another: --new-password)"
-	}
-	pools := make([]string, len(q.Config.Addresses.Pools))
-	for i, p := range q.Config.Addresses.Pools {
-		pools[i] = p.String()
-	}
-	fmt.Fprintf(a.out, "%s\n\n", a.paint(bold, "The gateway runs."))
-	rows := [][]string{
-		{"  server", q.Names[0]},
-		{"  user", q.User},
-		{"  password", password},
-		{"  certificate authority", q.CA},
-		{"  listening", strings.Join(listening, "; ")},
-		{"  clients get", strings.Join(pools, ", ")},
-	}
-	if len(q.Names) > 1 {
-		rows = append(rows, []string{"  also named", strings.Join(q.Names[1:], ", ")})
-	}
-	_ = a.table(rows...) // a broken terminal is no reason to stop the gateway
-	fmt.Fprint(a.out, "\n", clientHelp(q), "\n")
-	for _, n := range q.Notes {
-		fmt.Fprintf(a.out, "Note: %s\n", n)
-	}
-	fmt.Fprintf(a.out, "Also: bridgehead status%s, sessions, why. As a service: bridgehead serve --config %s\n", controlHint(a), q.File)
-	fmt.Fprintf(a.out, "Ctrl-C ends it. Logins and logouts follow.\n\n")
-}
-
-// clientHelp is the shortest way to a connection for each kind of client.
-func clientHelp(q *gateway.Quickstart) string {
-	server := q.Names[0]
-	return fmt.Sprintf(`At the client (copy %[2]s to it first):
-  Windows     as administrator in PowerShell:
-                Import-Certificate -FilePath ca.pem -CertStoreLocation Cert:\LocalMachine\Root
-                Add-VpnConnection -Name bridgehead -ServerAddress %[1]s -TunnelType Ikev2 -AuthenticationMethod Eap -EncryptionLevel Maximum
-                Add-VpnConnectionRoute -ConnectionName bridgehead -DestinationPrefix ::/1
-                Add-VpnConnectionRoute -ConnectionName bridgehead -DestinationPrefix 8000::/1
-                %[4]s
-  Apple       open ca.pem and trust it; Settings, VPN, IKEv2: server and remote ID %[1]s, user name and password
-  Android     install ca.pem as a CA certificate; Settings, VPN, IKEv2/IPSec MSCHAPv2: server and identifier %[1]s
-              or the strongSwan app: server %[1]s, IKEv2 EAP, the CA certificate chosen
-  Linux       charon-cmd --cert ca.pem --host %[1]s --remote-identity %[1]s --identity %[3]s --profile ikev2-eap
-  any of them from outside, without a tunnel: bridgehead probe %[1]s --ca ca.pem --user %[3]s
-`, server, q.CA, q.User, ikev2.WindowsSettings("bridgehead"))
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -213,12 +214,14 @@ func playQuickstart(t *testing.T) {
 	}
 
 	q.probe(exitDenied, initiator.VerdictCredentials, "a wrong one", server4, "--ca", q.ca)
+	q.until(" no   alice from ", ignore)
 	q.look(exitDone, `"cause": "wrong-password"`, "why", "alice", "--json", "-n", "1")
 	q.probe(exitFailed, initiator.VerdictCertificate, q.password, server4)
+	q.until(" no   ", ignore)
 	q.look(exitDone, `"cause": "client-refused-our-authentication"`, "why", "--json", "-n", "1")
 	q.probe(exitFailed, initiator.VerdictNoProposal, q.password, server4, "--ca", q.ca, "--ike", "aes128-sha1-modp1024")
+	q.until(" no   a client from ", ignore)
 	q.look(exitDone, "no-ike-proposal", "why", server4, "-n", "1")
-	q.until("no   a client from", ignore)
 
 	q.holdAndDisconnect()
 	q.reloads()
@@ -236,6 +239,11 @@ func playQuickstart(t *testing.T) {
 	}
 	q.nothingIsLeft()
 	q.look(exitNotRunning, "no gateway runs", "status")
+	if !signal.Ignored(syscall.SIGPIPE) {
+		t.Error("whoever closes the output ends the gateway")
+	}
+	q.servesPools()
+	q.nothingIsLeft()
 	loseDevice(t)
 	if strings.Contains(q.log.String(), q.password) {
 		t.Error("the password stands in the log")
@@ -327,6 +335,65 @@ func (q *trial) reloads() {
 			q.t.Errorf("after %q the IKE SA has %s", c.text, r.Suite)
 		}
 	}
+	if err := os.WriteFile(file, good, 0o600); err != nil {
+		q.t.Fatal(err)
+	}
+}
+
+// servesPools goes on from quickstart's configuration with a second pool and
+// a user of it.
+func (q *trial) servesPools() {
+	file := filepath.Join(q.dir, "bridgehead.toml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	text = append(text, "[pools.staff]\naddresses = [\"10.77.0.0/28\", \"fd77::/120\"]\n"...)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		q.t.Fatal(err)
+	}
+	q.expect(exitDone, "added", q.password, "users", "add", "bob", "--pool", "staff", "--file", filepath.Join(q.dir, "users"))
+	ready, log := io.Pipe()
+	ctx, stop := context.WithCancel(q.t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		a := &app{in: strings.NewReader(""), out: io.Discard, err: io.MultiWriter(q.log, log), now: time.Now}
+		ended <- a.run(ctx, []string{"serve", "--config", file, "--control", q.control})
+		log.Close()
+	}()
+	lines := bufio.NewScanner(ready)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"ready"`) {
+	}
+	drained := make(chan struct{})
+	go func() { defer close(drained); _, _ = io.Copy(io.Discard, ready) }()
+	for user, want := range map[string]string{"bob": "10.77.0.1/32 fd77::1/128", "alice": ""} {
+		r := q.probe(exitDone, initiator.VerdictOK, q.password, server4, "--ca", q.ca, "--user", user)
+		if got := words(r.Addresses); want != "" && got != want || want == "" && strings.Contains(got, "10.77.") {
+			q.t.Errorf("%s gets %s, want %s", user, got, want)
+		}
+	}
+	q.look(exitDone, "pool staff IPv4", "status")
+	q.look(exitDone, `bridgehead_pool_addresses{family="IPv6",pool="staff"} 254`, "metrics")
+	for _, network := range []string{"10.77.0.0/28", "fd77::/120"} {
+		if _, dst, err := net.ParseCIDR(network); err != nil || !routed(q.t, dst) {
+			q.t.Errorf("no route to %s", network)
+		}
+	}
+	stop()
+	if code := <-ended; code != exitDone {
+		q.t.Errorf("serve: exit %d; its log:\n%s", code, q.log)
+	}
+	<-drained
+}
+
+// routed tells whether a network lies behind a link of this host.
+func routed(t *testing.T, dst *net.IPNet) bool {
+	t.Helper()
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Dst: dst}, netlink.RT_FILTER_DST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(routes) == 1
 }
 
 // collisions starts further gateways where this one is.

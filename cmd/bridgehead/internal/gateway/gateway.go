@@ -54,6 +54,7 @@ type Gateway struct {
 	transport *transport.Transport
 	tunnel    *tunnel.Tunnel
 	host      func() error // puts the host's network back, once
+	restored  []string     // what a crash had left on the host
 	cautions  []string     // what on the host may keep traffic from flowing
 	responder *ikev2.Responder
 	admin     *admin.Server
@@ -68,6 +69,7 @@ type Gateway struct {
 func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{options: o, logger: o.Logger, started: time.Now(), journal: admin.NewJournal()}
 	g.config.Store(c)
+	outliveReaders()
 	registry := prometheus.NewRegistry()
 	g.metrics = newMetrics(registry, o.Version)
 	for _, step := range []func(ctx context.Context) error{
@@ -223,6 +225,10 @@ func (g *Gateway) Journal() *admin.Journal { return g.journal }
 // Cautions tell what on the host may keep traffic from flowing.
 func (g *Gateway) Cautions() []string { return g.cautions }
 
+// Restored tells what a gateway that crashed had left on the host; it is
+// undone.
+func (g *Gateway) Restored() []string { return g.restored }
+
 // Listening lists where clients are served, for a person.
 func (g *Gateway) Listening() []string {
 	where := "all addresses"
@@ -244,8 +250,8 @@ func (g *Gateway) prepareHost(context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, what := range restored {
-		g.logger.Warn("undone after a crash: " + what)
+	if g.restored = restored; len(restored) > 0 {
+		g.logger.Warn("undone after a crash: " + strings.Join(restored, "; "))
 	}
 	g.host = sync.OnceValue(host.Close)
 	g.onClose(g.host)

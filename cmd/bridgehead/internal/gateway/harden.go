@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"os/signal"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,3 +18,7 @@ func forbidCoreDumps() error {
 	}
 	return nil
 }
+
+// outliveReaders lets the gateway go on when nobody reads its output any more:
+// ended by SIGPIPE it would leave the host's network as it is.
+func outliveReaders() { signal.Ignore(unix.SIGPIPE) }

@@ -5,11 +5,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"bridgehead/cmd/bridgehead/internal/config"
 )
 
 func addrs(words ...string) []netip.Addr {
@@ -99,12 +102,74 @@ func TestFreePoolsTouchNoNetworkOfTheHost(t *testing.T) {
 }
 
 func TestReachableAddresses(t *testing.T) {
-	var list []netip.Prefix
-	for _, p := range []string{"127.0.0.1/8", "::1/128", "fe80::1/64", "192.0.2.7/24", "2001:db8::7/64", "192.0.2.7/32", "10.0.0.1/8"} {
-		list = append(list, netip.MustParsePrefix(p))
+	at := func(p place, prefixes ...string) (list []hostAddress) {
+		for _, s := range prefixes {
+			list = append(list, hostAddress{Prefix: netip.MustParsePrefix(s), place: p})
+		}
+		return list
 	}
-	if diff := cmp.Diff(addrs("192.0.2.7", "2001:db8::7", "10.0.0.1"), reachable(list), sameAddr); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	host := slices.Concat(
+		at(onLoopback, "127.0.0.1/8", "::1/128", "10.255.0.1/32"), at(onVirtualLink, "172.17.0.1/16", "fd00::1/64"),
+		at(onRealLink, "2001:db8::7/64", "fe80::1/64", "192.0.2.7/24", "198.51.100.7/24", "192.0.2.7/32"),
+		[]hostAddress{{Prefix: netip.MustParsePrefix("2001:db8::1234/64"), fleeting: true}},
+	)
+	for _, c := range []struct {
+		name    string
+		outward []netip.Addr
+		want    []netip.Addr
+	}{
+		{"no route to the world", nil, addrs("192.0.2.7", "198.51.100.7", "2001:db8::7", "172.17.0.1", "fd00::1", "10.255.0.1")},
+		{"default routes", addrs("198.51.100.7", "2001:db8::7"), addrs("198.51.100.7", "2001:db8::7", "192.0.2.7", "172.17.0.1", "fd00::1", "10.255.0.1")},
+		{"out by what clients can't dial", addrs("127.0.0.1", "2001:db8::1234"), addrs("192.0.2.7", "198.51.100.7", "2001:db8::7", "172.17.0.1", "fd00::1", "10.255.0.1")},
+	} {
+		if diff := cmp.Diff(c.want, reachable(host, c.outward), sameAddr); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestHostAddressesAreThoseOfTheHost(t *testing.T) {
+	list, err := hostAddresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loopback := hostAddress{Prefix: netip.MustParsePrefix("127.0.0.1/8"), place: onLoopback}
+	if !slices.Contains(list, loopback) {
+		t.Errorf("%v is not in %v", loopback, list)
+	}
+}
+
+func TestQuickNames(t *testing.T) {
+	host := addrs("192.0.2.7", "2001:db8::7", "198.51.100.7")
+	own, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		listen []netip.Addr
+		want   string
+	}{
+		{"", nil, "192.0.2.7 2001:db8::7 198.51.100.7"},
+		{"VPN.example.org.", nil, "vpn.example.org 192.0.2.7 2001:db8::7 198.51.100.7"},
+		{"2001:DB8:0::7", nil, "2001:db8::7 192.0.2.7 198.51.100.7"},
+		{"", addrs("198.51.100.7"), "198.51.100.7"},
+		{"203.0.113.1", addrs("0.0.0.0"), "203.0.113.1 192.0.2.7 198.51.100.7"},
+	} {
+		got, err := quickNames(QuickOptions{Name: c.name, Listen: c.listen}, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.Fields(c.want)
+		if _, err := config.ServerName(own); err == nil && own != "localhost" {
+			want = append(want, strings.ToLower(own))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q on %v: -want +got:\n%s", c.name, c.listen, diff)
+		}
+	}
+	if _, err := quickNames(QuickOptions{}, nil); err == nil {
+		t.Error("a host without addresses has names")
 	}
 }
 

@@ -1,81 +1,130 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// hostPrefixes lists the networks this host has an address in, those of the
-// loopback interface last.
-func hostPrefixes() ([]netip.Prefix, error) {
-	interfaces, err := net.Interfaces()
+// hostAddress is an address of this host with its network.
+type hostAddress struct {
+	netip.Prefix
+	place    place
+	fleeting bool // gone tomorrow: a privacy address (RFC 8981), or a deprecated one
+}
+
+// place tells how likely clients reach an address.
+type place uint8
+
+const (
+	onRealLink place = iota
+	onVirtualLink
+	onLoopback // or on a link that is down
+)
+
+// hostAddresses lists the addresses of this host.
+func hostAddresses() ([]hostAddress, error) {
+	links, err := netlink.LinkList()
 	if err != nil {
-		return nil, fmt.Errorf("interfaces of this host: %w", err)
+		return nil, fmt.Errorf("links of this host: %w", err)
 	}
-	var outside, inside []netip.Prefix
-	for _, i := range interfaces {
-		list, err := i.Addrs()
-		if err != nil {
-			continue // it has just gone
-		}
-		for _, a := range list {
-			switch p, ok := prefixOf(a); {
-			case !ok:
-			case i.Flags&net.FlagLoopback != 0:
-				inside = append(inside, p)
-			default:
-				outside = append(outside, p)
-			}
-		}
+	places := make(map[int]place, len(links))
+	for _, l := range links {
+		places[l.Attrs().Index] = placeOf(l)
 	}
-	return append(outside, inside...), nil
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("addresses of this host: %w", err)
+	}
+	var list []hostAddress
+	for _, a := range addrs {
+		addr, ok := netip.AddrFromSlice(a.IP)
+		bits, _ := a.Mask.Size()
+		if !ok || bits < 0 {
+			continue
+		}
+		list = append(list, hostAddress{
+			Prefix: netip.PrefixFrom(addr.Unmap(), bits), place: places[a.LinkIndex],
+			fleeting: a.Flags&(unix.IFA_F_TEMPORARY|unix.IFA_F_DEPRECATED) != 0,
+		})
+	}
+	return list, nil
 }
 
-// prefixOf is an interface's address with its network.
-func prefixOf(a net.Addr) (netip.Prefix, bool) {
-	n, ok := a.(*net.IPNet)
-	if !ok {
-		return netip.Prefix{}, false
+// placeOf judges a link. A bridge, as container engines make them, leads to
+// machines inside this one.
+func placeOf(l netlink.Link) place {
+	flags := l.Attrs().Flags
+	if flags&net.FlagLoopback != 0 || flags&net.FlagUp == 0 {
+		return onLoopback
 	}
-	addr, ok := netip.AddrFromSlice(n.IP)
-	bits, size := n.Mask.Size()
-	if addr = addr.Unmap(); addr.BitLen() < size {
-		bits -= size - addr.BitLen()
+	switch l.Type() {
+	case "bridge", "dummy", "tun", "tuntap", "wireguard":
+		return onVirtualLink
 	}
-	return netip.PrefixFrom(addr, bits), ok
+	return onRealLink
 }
 
-// reachable picks the addresses that clients may dial: those of global scope.
-func reachable(prefixes []netip.Prefix) []netip.Addr {
-	var list []netip.Addr
-	for _, p := range prefixes {
-		if a := p.Addr(); a.IsGlobalUnicast() && !slices.Contains(list, a) {
-			list = append(list, a)
+// networks are the prefixes of the addresses.
+func networks(list []hostAddress) []netip.Prefix {
+	prefixes := make([]netip.Prefix, len(list))
+	for i, a := range list {
+		prefixes[i] = a.Prefix
+	}
+	return prefixes
+}
+
+// reachable picks the addresses that clients may dial, the likeliest first:
+// those the routes to the world leave by, then those of global scope by the
+// kind of link, IPv4 first.
+func reachable(list []hostAddress, outward []netip.Addr) []netip.Addr {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b hostAddress) int {
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()))
+	})
+	var global []netip.Addr
+	for _, p := range list {
+		if a := p.Addr(); a.IsGlobalUnicast() && !p.fleeting && !slices.Contains(global, a) {
+			global = append(global, a)
 		}
 	}
-	return list
+	var picked []netip.Addr
+	for _, a := range slices.Concat(outward, global) {
+		if slices.Contains(global, a) && !slices.Contains(picked, a) {
+			picked = append(picked, a)
+		}
+	}
+	return picked
 }
 
-// outward is the address this host would use towards the world, IPv4 first.
+// outward are the addresses this host uses towards the world, IPv4 first.
 // Connecting a UDP socket sends nothing.
-func outward() netip.Addr {
+func outward() []netip.Addr {
+	var list []netip.Addr
 	for _, remote := range []string{"198.51.100.1:4500", "[2001:db8::1]:4500"} {
 		c, err := net.Dial("udp", remote)
 		if err != nil {
 			continue
 		}
-		local := c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+		list = append(list, c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap())
 		_ = c.Close() // nothing was sent
-		if local.IsGlobalUnicast() {
-			return local
-		}
 	}
-	return netip.Addr{}
+	return list
 }
+
+// shared is what providers use between their customers and themselves
+// (RFC 6598).
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// private tells whether an address means nothing in the internet.
+func private(a netip.Addr) bool { return a.IsPrivate() || shared.Contains(a) }
 
 // freePools picks an IPv4 /24 and an IPv6 /64 for clients that none of the
 // host's networks touches. The IPv6 one is a unique local prefix drawn at

@@ -93,12 +93,16 @@ func lockFolder(folder string) (*os.File, error) {
 
 // prepare makes everything, with the folder locked.
 func (q *Quickstart) prepare(o QuickOptions) error {
-	taken, err := hostPrefixes()
+	own, err := hostAddresses()
 	if err != nil {
 		return err
 	}
-	if q.Names, err = quickNames(o, reachable(taken)); err != nil {
+	taken := networks(own)
+	if q.Names, err = quickNames(o, reachable(own, outward())); err != nil {
 		return err
+	}
+	if a, err := netip.ParseAddr(q.Names[0]); err == nil && private(a) {
+		q.Notes = append(q.Notes, fmt.Sprintf("%s is a private address; for clients from the internet forward UDP ports 500 and 4500 of your router to it, and start with --name and the name or address they reach the router by", a))
 	}
 	issued, err := makeAuthority(o.State, q.Names)
 	if err != nil {
@@ -130,11 +134,14 @@ func (q *Quickstart) prepare(o QuickOptions) error {
 }
 
 // quickNames lists what the certificate must carry, first what clients are to
-// type.
+// type. addrs are this host's, the best one first.
 func quickNames(o QuickOptions, addrs []netip.Addr) ([]string, error) {
 	var names []string
 	add := func(name string) {
-		if name != "" && !slices.Contains(names, name) {
+		if a, err := netip.ParseAddr(name); err == nil {
+			name = a.Unmap().String()
+		}
+		if name = strings.ToLower(strings.TrimSuffix(name, ".")); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -149,21 +156,28 @@ func quickNames(o QuickOptions, addrs []netip.Addr) ([]string, error) {
 			add(a.String())
 		}
 	}
-	if out := outward(); len(o.Listen) == 0 && out.IsValid() {
-		add(out.String())
-	}
 	for _, a := range addrs {
-		add(a.String())
+		if listensOn(o.Listen, a) {
+			add(a.String())
+		}
 	}
 	if len(names) == 0 {
 		return nil, errors.New("this host has no address that a client could dial; give it one, or say its name with --name")
 	}
-	if host, err := os.Hostname(); err == nil {
+	if host, err := os.Hostname(); err == nil && !strings.EqualFold(host, "localhost") {
 		if _, err := config.ServerName(host); err == nil {
 			add(host)
 		}
 	}
 	return names, nil
+}
+
+// listensOn tells whether a gateway that listens on list, all addresses where
+// it is empty, can be reached by a.
+func listensOn(list []netip.Addr, a netip.Addr) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, func(l netip.Addr) bool {
+		return l == a || l.IsUnspecified() && l.Is4() == a.Is4()
+	})
 }
 
 // pickPools chooses networks for clients where none were named. The choice
