@@ -113,8 +113,17 @@ func (c *Config) validateFiles() []Problem {
 			problems = append(problems, c.At("server.chain", i, fmt.Sprintf("server.chain: %s: %s", p, reason(err)), "expected a file or a folder with certificates"))
 		}
 	}
-	problems = append(problems, c.needFile("auth.file.path", -1, c.Auth.File.Path, "make it with: bridgehead users add NAME")...)
+	problems = append(problems, c.needFile("auth.file.path", -1, c.Auth.File.Path, "make it with: "+c.AddUser())...)
 	return append(problems, c.private("auth.file.path", -1, c.Auth.File.Path)...)
+}
+
+// AddUser is the command that adds a user to the file of users.
+func (c *Config) AddUser() string {
+	command := "bridgehead users add NAME"
+	if c.Auth.File.Path != Default().Auth.File.Path {
+		command += " --file " + c.Auth.File.Path
+	}
+	return command
 }
 
 // needFile reports a file that isn't there, isn't one, or can't be read.

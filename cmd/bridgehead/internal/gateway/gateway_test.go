@@ -101,6 +101,29 @@ func TestLoadConfigJudgesTheFilesToo(t *testing.T) {
 	}
 }
 
+func TestNoUsersAreWarnedOf(t *testing.T) {
+	file := site(t)
+	for _, text := range []string{"", "# nobody yet\n", "alice nohash\n"} {
+		write(t, "users", text)
+		_, warnings, err := LoadConfig(file)
+		if err != nil || len(warnings) == 0 {
+			t.Fatalf("%q: %v %v", text, warnings, err)
+		}
+		const want = "bridgehead.toml:9:8: warning: auth.file.path: users holds no user\n     9 | path = \"users\"\n" +
+			"       |        ^~~~~~~ nobody can log in; add one with: bridgehead users add NAME --file users"
+		if got := warnings[0].String(); got != want {
+			t.Errorf("%q: got\n%s\nwant\n%s", text, got, want)
+		}
+	}
+	if err := os.Remove("users"); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := LoadConfig(file)
+	if want := "make it with: bridgehead users add NAME --file users"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
 func TestUsersOfUnknownPoolsAreWarnedOf(t *testing.T) {
 	file := site(t)
 	for name, pool := range map[string]string{"bob": "staff", "carol": "stuff", "dora": config.DefaultPool} {

@@ -62,7 +62,7 @@ func checkUsers(c *config.Config) []config.Problem {
 	}
 	problems = append(problems, checkUserPools(c)...)
 	if f.Len() == 0 {
-		problems = append(problems, c.Warn("auth.file.path", -1, "auth.file.path: "+c.Auth.File.Path+" holds no user", "nobody can log in; add one with: bridgehead users add NAME"))
+		problems = append(problems, c.Warn("auth.file.path", -1, "auth.file.path: "+c.Auth.File.Path+" holds no user", "nobody can log in; add one with: "+c.AddUser()))
 	}
 	return problems
 }
