@@ -40,6 +40,10 @@ type login struct {
 	reach reach
 }
 
+// maxIdentity is the most octets of IDi: it stands in the log, in reports and
+// in the session as long as that lasts.
+const maxIdentity = 1024
+
 // receiveAuth gives an IKE_AUTH request to the step that awaits it.
 func (sa *SA) receiveAuth(now time.Time, in inbound, out *Outbox) {
 	switch sa.state {
@@ -60,6 +64,10 @@ func (sa *SA) identify(now time.Time, in inbound, out *Outbox) {
 	idi := message.FindID(in.payloads, false)
 	if idi == nil {
 		sa.refuse(now, syntaxFault("IKE_AUTH without IDi (RFC 7296 §1.2)"), out)
+		return
+	}
+	if len(idi.Data) > maxIdentity {
+		sa.refuse(now, syntaxFault("an identity of more than 1,024 octets"), out)
 		return
 	}
 	l.idiBody = exchange.PayloadBody(in.first, in.plaintext, message.TypeIDi)

@@ -17,14 +17,22 @@ import (
 // the client sends.
 type scripted struct {
 	begin  error
+	none   bool // no conversation, no error
 	steps  []auth.Step
 	errs   []error
 	said   int
 	closed int
 }
 
-func (b *scripted) Begin(context.Context, auth.Peer) (auth.Conversation, error) { return b, b.begin }
-func (b *scripted) Close()                                                      { b.closed++ }
+func (b *scripted) Begin(context.Context, auth.Peer) (auth.Conversation, error) {
+	if b.none {
+		return nil, nil
+	}
+	return b, b.begin
+}
+
+func (b *scripted) Close() { b.closed++ }
+
 func (b *scripted) Next(context.Context, []byte) (auth.Step, error) {
 	i := b.said
 	b.said++
@@ -59,6 +67,10 @@ func TestBackendThatMisbehaves(t *testing.T) {
 		{"rejects without a reason", scripted{steps: []auth.Step{request, {Verdict: auth.Reject}}}, CauseAuthRejected, false},
 		{"rejects with a reason", scripted{steps: []auth.Step{request, {Verdict: auth.Reject, Reason: auth.Reason{Cause: "locked-out"}}}}, "locked-out", false},
 		{"is unavailable", scripted{steps: []auth.Step{request, {Verdict: auth.Unavailable}}}, CauseAuthUnavailable, false},
+		{"succeeds early", scripted{steps: []auth.Step{request, {Packet: success}}}, CauseAuthUnavailable, false},
+		{"succeeds and rejects", scripted{steps: []auth.Step{request, {Verdict: auth.Reject, Packet: success}}}, CauseAuthUnavailable, false},
+		{"fails and accepts", scripted{steps: []auth.Step{request, {Verdict: auth.Accept, Packet: []byte{4, 7, 0, 4}, Grant: grant(64)}}}, CauseAuthUnavailable, false},
+		{"begins nothing", scripted{none: true}, CauseAuthUnavailable, true},
 		{"never ends", scripted{steps: []auth.Step{request}}, CauseTooManyRounds, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,7 +88,7 @@ func TestBackendThatMisbehaves(t *testing.T) {
 				t.Errorf("refusals %s, expected %s", describeRefusals(rs), c.cause)
 			}
 			w.run(time.Minute, nil)
-			if c.b.begin == nil && c.b.closed != 1 {
+			if c.b.begin == nil && !c.b.none && c.b.closed != 1 {
 				t.Errorf("the conversation was closed %d times", c.b.closed)
 			}
 			w.mustBeEmpty()

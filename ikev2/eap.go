@@ -74,7 +74,7 @@ func (sa *SA) relayEAP(now time.Time, in inbound, out *Outbox) {
 // key is kept for the client's proof; the user is the one the backend
 // verified, whatever name the client gave elsewhere.
 func (sa *SA) answerEAP(now time.Time, j *eapStep, out *Outbox) {
-	if j.err == nil && j.step.Verdict == auth.Accept {
+	if j.err == nil && j.step.Verdict == auth.Accept && fitsVerdict(j.step) {
 		sa.acceptEAP(now, j.step, out)
 		return
 	}
@@ -100,7 +100,7 @@ func (sa *SA) acceptEAP(now time.Time, step auth.Step, out *Outbox) {
 	sa.note(out, slog.LevelInfo, "user accepted", slog.String("user", sa.session.user))
 	success := step.Packet
 	if success == nil {
-		success = []byte{3, l.lastEAP, 0, eapHeaderLen}
+		success = []byte{eapSuccess, l.lastEAP, 0, eapHeaderLen}
 	}
 	sa.respond(now, []message.Payload{&message.EAP{Packet: success}}, out)
 }
@@ -109,8 +109,8 @@ func (sa *SA) acceptEAP(now time.Time, step auth.Step, out *Outbox) {
 // login. An outage is told apart from a refusal: the password may be right.
 func (sa *SA) goesOn(now time.Time, j *eapStep, out *Outbox) bool {
 	l := sa.login
-	if j.step.Identity != "" {
-		l.claimed = j.step.Identity
+	if name := j.step.Identity; name != "" {
+		l.claimed = name[:min(len(name), maxIdentity)]
 	}
 	if len(j.step.Packet) > 1 {
 		l.lastEAP = j.step.Packet[1]
@@ -123,6 +123,8 @@ func (sa *SA) goesOn(now time.Time, j *eapStep, out *Outbox) bool {
 	switch {
 	case j.err != nil:
 		sa.refuse(now, &PeerFault{Cause: CauseAuthUnavailable, Err: j.err, answer: eapFailure(l.lastEAP)}, out)
+	case !fitsVerdict(j.step):
+		sa.refuse(now, &PeerFault{Cause: CauseAuthUnavailable, Err: errVerdict, answer: eapFailure(l.lastEAP)}, out)
 	case j.step.Verdict == auth.Continue && len(j.step.Packet) >= eapHeaderLen:
 		l.refused = j.step.Reason
 		if cause != "" {
@@ -140,6 +142,30 @@ func (sa *SA) goesOn(now time.Time, j *eapStep, out *Outbox) bool {
 	return false
 }
 
+// Codes of EAP packets (RFC 3748 §4).
+const (
+	eapRequest = 1
+	eapSuccess = 3
+	eapFailed  = 4
+)
+
+var errVerdict = errors.New("the backend's EAP packet does not say what its verdict does")
+
+// fitsVerdict tells whether a packet may be relayed with its verdict: no
+// client hears of success before its backend accepted it, nor after it did not.
+func fitsVerdict(s auth.Step) bool {
+	if len(s.Packet) == 0 {
+		return true
+	}
+	switch s.Verdict {
+	case auth.Continue:
+		return s.Packet[0] == eapRequest
+	case auth.Accept:
+		return s.Packet[0] == eapSuccess
+	}
+	return s.Packet[0] == eapFailed
+}
+
 func orCause(c, otherwise Cause) Cause {
 	if c == "" {
 		return otherwise
@@ -148,4 +174,4 @@ func orCause(c, otherwise Cause) Cause {
 }
 
 // eapFailure is an EAP-Failure (RFC 3748 §4.2).
-func eapFailure(identifier uint8) []byte { return []byte{4, identifier, 0, eapHeaderLen} }
+func eapFailure(identifier uint8) []byte { return []byte{eapFailed, identifier, 0, eapHeaderLen} }

@@ -75,6 +75,10 @@ func TestLoginOutOfOrderIsRefused(t *testing.T) {
 			return p.init().request(message.ExchangeAuth, p.idi, &message.Auth{Method: message.AuthSharedKey, Data: []byte{1}})
 		}, CauseNotEAP, message.AuthenticationFailed},
 		{"no IDi", func(p *peer) []message.Payload { return p.init().request(message.ExchangeAuth, p.child()...) }, CauseInvalidSyntax, message.InvalidSyntax},
+		{"an endless identity", func(p *peer) []message.Payload {
+			p.idi = fqdn(strings.Repeat("x", maxIdentity+1))
+			return p.init().identify()
+		}, CauseInvalidSyntax, message.InvalidSyntax},
 		{"EAP in the first message", func(p *peer) []message.Payload {
 			return p.init().request(message.ExchangeAuth, &message.EAP{Packet: []byte{2, 1, 0, 5, 1}})
 		}, CauseInvalidSyntax, message.InvalidSyntax},

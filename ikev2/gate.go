@@ -40,10 +40,19 @@ func newGate(cfg *settings, reg *registrar, h *halfOpenCount) *gate {
 	return &gate{cfg: cfg, reg: reg, halfOpen: h, seed: maphash.MakeSeed(), inits: make(map[initKey]*SA)}
 }
 
+// maxInit is the most octets of an IKE_SA_INIT request. All are kept while
+// the login is under way, since the client's AUTH covers them; real ones have
+// less than a tenth, and post-quantum keys would fit.
+const maxInit = 8 << 10
+
 // receiveInit takes an IKE_SA_INIT request: it gives the SA it belongs to, or
 // a new one in out.Successors, or answers without any.
 func (g *gate) receiveInit(now time.Time, d transport.Datagram, out *Outbox) {
 	g.expire(now)
+	if len(d.Data) > maxInit {
+		g.reg.count(DropMalformed)
+		return
+	}
 	key := initKey{message.SPI(d.Data[:8]), d.Remote, maphash.Bytes(g.seed, d.Data)}
 	if sa, known := g.inits[key]; known {
 		if sa == nil { // a copy that comes after the login
@@ -180,7 +189,7 @@ func (g *gate) refuseVersion(h message.Header, d transport.Datagram, out *Outbox
 // forget lets go of an SA that is no longer half open. Its request stays
 // known until the login's time is over, so that a late copy makes no new one.
 func (g *gate) forget(sa *SA) {
-	if _, known := g.inits[sa.init]; known {
+	if g.inits[sa.init] == sa {
 		g.inits[sa.init] = nil
 	}
 }

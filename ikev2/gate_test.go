@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
@@ -76,6 +77,12 @@ func TestInitDroppedInSilence(t *testing.T) {
 		{"header only", func(b []byte) []byte { return b[:28] }, DropMalformed},
 		{"less than a header", func(b []byte) []byte { return b[:27] }, DropMalformed},
 		{"nothing", func(b []byte) []byte { return nil }, DropMalformed},
+		{"too long", func(b []byte) []byte {
+			b = append(b[:28:28], append([]byte{b[16], 0, 0x20, 0}, append(make([]byte, maxInit-4), b[28:]...)...)...)
+			b[16] = 43 // a vendor id before all else
+			binary.BigEndian.PutUint32(b[24:], uint32(len(b)))
+			return b
+		}, DropMalformed},
 		{"no payloads", func(b []byte) []byte { b = b[:28]; b[16], b[26], b[27] = 0, 0, 28; return b }, DropMalformed},
 		{"version 3 response", func(b []byte) []byte { b[17], b[19] = 0x30, 0x20; return b }, DropMalformed},
 	} {
@@ -305,6 +312,8 @@ func TestReportsOfStrangersAreRationed(t *testing.T) {
 	}
 }
 
+// A public value that is not valid costs what a good one does, and counts as
+// a login under way as long.
 func TestInvalidPublicValue(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	p := w.newPeer()
@@ -314,6 +323,10 @@ func TestInvalidPublicValue(t *testing.T) {
 	}
 	if rs := w.refusals(); len(rs) != 1 || rs[0].Cause != CausePublicValue || rs[0].Session == "" {
 		t.Errorf("refusals %s", describeRefusals(rs))
+	}
+	p.raw(request)
+	if begun, counted := w.counter(LoginsBegun), w.gateway.halfOpen.total.Load(); begun != 1 || counted != 1 {
+		t.Errorf("%d logins begun, %d count as under way, expected one", begun, counted)
 	}
 	w.run(2*time.Minute, nil)
 	w.mustBeEmpty()

@@ -61,11 +61,12 @@ func (j job) owner() *SA { return j.sa }
 // keyExchange makes our half of a key exchange and the shared secret.
 type keyExchange struct {
 	job
-	group  suite.Group
-	peer   []byte
-	public []byte
-	shared suite.Secret
-	err    error
+	group   suite.Group
+	peer    []byte
+	opening bool // of a login that just begins: all others go first
+	public  []byte
+	shared  suite.Secret
+	err     error
 }
 
 func (*keyExchange) pool() pool { return poolCrypto }
@@ -117,6 +118,10 @@ func (*eapStep) pool() pool { return poolBackend }
 func (j *eapStep) Run(ctx context.Context, w *works) {
 	if j.conversation == nil {
 		if j.conversation, j.err = w.backend.Begin(ctx, j.peer); j.err != nil {
+			return
+		}
+		if j.conversation == nil {
+			j.err = errors.New("the backend began no conversation")
 			return
 		}
 	}

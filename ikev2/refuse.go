@@ -13,13 +13,14 @@ import (
 // refuse ends a login: the client gets the cause's notification, or the EAP
 // packet that says so, the operator gets the whole of it. The SA stays a
 // while to repeat this answer, so that a lost packet does not turn a wrong
-// password into a timeout.
+// password into a timeout. Before there are keys there is no answer, but the
+// SA stays too: a public value that is not valid costs as much as a good one,
+// and must count as a login under way as long.
 func (sa *SA) refuse(now time.Time, err error, out *Outbox) {
 	cause, evidence := faultOf(err)
 	sa.report(now, EventRefused, cause, evidence, out)
-	if !sa.responses.Pending() || sa.protection == nil {
-		sa.release(now, cause, out)
-		sa.die(out)
+	if sa.protection == nil {
+		sa.linger(now, out)
 		return
 	}
 	var answer message.Payload = status(notifyFor(cause), nil)

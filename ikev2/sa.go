@@ -111,7 +111,7 @@ func (sa *SA) Deadline() time.Time {
 // nothing but counters.
 func (sa *SA) receive(now time.Time, d transport.Datagram, out *Outbox) {
 	m, err := message.Parse(d.Data)
-	if err != nil {
+	if err != nil || len(d.Data) > exchange.MaxReassembled { // not in one piece what may not be in several
 		sa.reg.count(DropMalformed)
 		return
 	}

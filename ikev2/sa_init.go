@@ -107,7 +107,7 @@ func newSA(now time.Time, cfg *settings, reg *registrar, d transport.Datagram, r
 	sa.responses.Begin()
 	reg.count(LoginsBegun)
 	sa.noteProposals(out, "IKE", suite.Describe(message.Find[*message.SA](req.Payloads).Proposals), cfg.ikeText, req.choice.String())
-	await(sa, out, &keyExchange{job: job{sa}, group: req.choice.Group(), peer: req.ke.Data}, (*SA).answerInit)
+	await(sa, out, &keyExchange{job: job{sa}, group: req.choice.Group(), peer: req.ke.Data, opening: true}, (*SA).answerInit)
 	return sa, nil
 }
 
@@ -123,7 +123,7 @@ func (sa *SA) noteProposals(out *Outbox, protocol, received, configured, chosen 
 // extensions the client knows too (RFC 7296 §1.2).
 func (sa *SA) answerInit(now time.Time, j *keyExchange, out *Outbox) {
 	if j.err != nil {
-		sa.fail(now, j.err, out)
+		sa.refuse(now, j.err, out)
 		return
 	}
 	l := sa.login

@@ -17,7 +17,7 @@ const (
 	StateEstablished              // both ends are authenticated
 	StateReplaced                 // rekeyed; awaits the client's DELETE
 	StateClosing                  // our DELETE is sent; awaits its answer
-	StateRefused                  // the login failed; only repeats its last answer
+	StateRefused                  // the login failed; only repeats its last answer, if any
 	StateDead                     // nothing is left but to be forgotten
 )
 
@@ -78,6 +78,7 @@ var transitions = []transition{
 	{StateKeying, StateEstablished, provedInheritance},
 	{StateEstablished, StateReplaced, 0},
 	{StateEstablished, StateClosing, 0},
+	{StateKeying, StateRefused, 0},
 	{StateAwaitAuth, StateRefused, provedKeys},
 	{StateAwaitEAP, StateRefused, provedKeys},
 	{StateAwaitProof, StateRefused, provedKeys},

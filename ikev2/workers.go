@@ -3,16 +3,19 @@ package ikev2
 import "sync"
 
 // workers run jobs of one pool, up to a number at once; the rest wait in
-// order. Only SAs start jobs, each a few at a time, so the limits on SAs
-// bound the queue. A few goroutines stay for the next job, since growing a
-// fresh stack costs a short job more than its own work; all end with wait.
+// order, those of logins that just begin behind all others: a flood of these
+// must not hold up who has shown more. Only SAs start jobs, each a few at a
+// time, so the limits on SAs bound the queue. A few goroutines stay for the
+// next job, since growing a fresh stack costs a short job more than its own
+// work; all end with wait.
 type workers struct {
 	limit int // running at once
 	keep  int // waiting for the next job at once
 	run   func(Job)
 
 	mu      sync.Mutex
-	queue   []Job      // guarded by mu
+	queue   fifo       // guarded by mu
+	last    fifo       // jobs that wait for all of queue, guarded by mu
 	idle    []chan Job // of the goroutines that wait, guarded by mu
 	running int        // guarded by mu
 	ending  bool       // guarded by mu
@@ -33,8 +36,24 @@ func (w *workers) submit(j Job) {
 		w.ended.Add(1)
 		go w.work(j)
 	default:
-		w.queue = append(w.queue, j)
+		if k, ok := j.(*keyExchange); ok && k.opening {
+			w.last = append(w.last, j)
+		} else {
+			w.queue = append(w.queue, j)
+		}
 	}
+}
+
+// fifo is jobs in the order they came.
+type fifo []Job
+
+func (f *fifo) pop() Job {
+	j := (*f)[0]
+	(*f)[0] = nil
+	if *f = (*f)[1:]; len(*f) == 0 {
+		*f = nil // the room it took goes with it
+	}
+	return j
 }
 
 func (w *workers) work(j Job) {
@@ -49,14 +68,12 @@ func (w *workers) work(j Job) {
 // take gives the next job, which it may wait for; nil ends the worker.
 func (w *workers) take(next chan Job) Job {
 	w.mu.Lock()
-	if len(w.queue) > 0 {
-		defer w.mu.Unlock()
-		j := w.queue[0]
-		w.queue[0] = nil
-		w.queue = w.queue[1:]
-		return j
+	for _, waiting := range [...]*fifo{&w.queue, &w.last} {
+		if len(*waiting) > 0 {
+			defer w.mu.Unlock()
+			return waiting.pop()
+		}
 	}
-	w.queue = nil
 	w.running--
 	if w.ending || len(w.idle) >= w.keep {
 		w.mu.Unlock()

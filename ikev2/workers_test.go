@@ -2,6 +2,8 @@ package ikev2
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +17,32 @@ type gatedJob struct {
 
 func (*gatedJob) pool() pool                    { return poolHost }
 func (j *gatedJob) Run(context.Context, *works) { <-j.gate }
+
+// Key exchanges of logins that just begin wait for whatever else there is.
+func TestLoginsThatBeginWaitForTheOthers(t *testing.T) {
+	var ran []string
+	w := &workers{limit: 1}
+	w.run = func(j Job) {
+		switch j := j.(type) {
+		case *gatedJob:
+			<-j.gate
+		case *keyExchange:
+			ran = append(ran, fmt.Sprint("opening ", j.opening))
+		case *signature:
+			ran = append(ran, "signature")
+		}
+	}
+	gate := make(chan struct{})
+	w.submit(&gatedJob{gate: gate})
+	for _, j := range []Job{&keyExchange{opening: true}, &signature{}, &keyExchange{opening: true}, &keyExchange{}} {
+		w.submit(j)
+	}
+	close(gate)
+	w.wait()
+	if want := []string{"signature", "opening false", "opening true", "opening true"}; !slices.Equal(ran, want) {
+		t.Errorf("the order was %q", ran)
+	}
+}
 
 func TestWorkersRunEveryJobWithinTheirLimit(t *testing.T) {
 	const jobs, limit, keep = 200, 4, 2

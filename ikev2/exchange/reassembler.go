@@ -11,7 +11,7 @@ import (
 // be hostile: what it can make us keep is bounded (RFC 7383 §2.6, §5).
 const (
 	MaxFragments     = 64               // of one message; 64 × 576 octets hold any real IKE_AUTH
-	MaxReassembled   = 64 << 10         // octets of one message, all fragments together
+	MaxReassembled   = 32 << 10         // octets of one message, all fragments together; chains of certificates fit
 	FragmentLifetime = 30 * time.Second // from the first fragment to the last
 )
 

@@ -40,9 +40,6 @@ func (r *Responses) Classify(id uint32) Standing {
 // Expected is the message id of the next request.
 func (r *Responses) Expected() uint32 { return r.next }
 
-// Pending reports whether a request was begun and is not answered yet.
-func (r *Responses) Pending() bool { return r.begun }
-
 // Begin marks the expected request as being worked on.
 func (r *Responses) Begin() { r.begun = true }
 
