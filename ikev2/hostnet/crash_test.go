@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,18 +18,72 @@ import (
 // crashJournal names the journal of a process that is to be killed.
 const crashJournal = "HOSTNET_TEST_CRASH_JOURNAL"
 
-// TestMain is also the process that TestKilledProcessIsCleanedUpAfter kills.
+// roles are what this program does instead of testing when the variable is set;
+// it is then called with its value.
+var roles = map[string]func(string){
+	crashJournal:    applyUntilKilled,
+	announceJournal: announceUntilKilled,
+	scriptJournal:   runScript,
+}
+
 func TestMain(m *testing.M) {
-	path := os.Getenv(crashJournal)
-	if path == "" {
-		os.Exit(m.Run())
+	for variable, role := range roles {
+		if value := os.Getenv(variable); value != "" {
+			role(value)
+			os.Exit(0)
+		}
 	}
+	os.Exit(m.Run())
+}
+
+// applyUntilKilled is the process that TestKilledProcessIsCleanedUpAfter kills.
+func applyUntilKilled(path string) {
 	h, _, err := Open(path)
 	if err == nil {
 		err = h.ApplyGateway(fullGateway("tun-test"))
 	}
 	fmt.Println("applied", err)
-	select {} // until killed
+	waitToBeKilled()
+}
+
+func waitToBeKilled() {
+	_, _ = io.Copy(io.Discard, os.Stdin) // which ends if the test dies first
+}
+
+// victim is a process in a role, in the network namespace of the test's thread.
+type victim struct {
+	t   testing.TB
+	cmd *exec.Cmd
+	out *bufio.Reader
+}
+
+func startVictim(t testing.TB, role, value string) *victim {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), role+"="+value)
+	_, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	cmd.Stderr = os.Stderr
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }) // again, where the test has
+	return &victim{t, cmd, bufio.NewReader(out)}
+}
+
+// says waits for a line.
+func (v *victim) says(want string) {
+	v.t.Helper()
+	line, err := v.out.ReadString('\n')
+	if err != nil || line != want+"\n" {
+		v.t.Fatalf("the process said %q, %v, want %q", line, err, want)
+	}
+}
+
+func (v *victim) kill() {
+	v.t.Helper()
+	must(v.t, v.cmd.Process.Kill())
+	_ = v.cmd.Wait() // reports the kill
 }
 
 func TestKilledProcessIsCleanedUpAfter(t *testing.T) {
@@ -36,23 +91,15 @@ func TestKilledProcessIsCleanedUpAfter(t *testing.T) {
 	addTUN(t, "tun-test")
 	before := snapshot(t)
 	path := filepath.Join(t.TempDir(), "j")
-	victim := exec.Command(os.Args[0])
-	victim.Env = append(os.Environ(), crashJournal+"="+path)
-	out, err := victim.StdoutPipe()
-	must(t, err)
-	must(t, victim.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || line != "applied <nil>\n" {
-		t.Fatalf("the process to be killed said %q, %v", line, err)
-	}
+	victim := startVictim(t, crashJournal, path)
+	victim.says("applied <nil>")
 	if _, err := Restore(path); !errors.As(err, new(*BusyError)) {
 		t.Errorf("restoring under a running process: %v", err)
 	}
 	if during := snapshot(t); during == before {
 		t.Error("the process changed nothing")
 	}
-	must(t, victim.Process.Kill())
-	_ = victim.Wait() // reports the kill
+	victim.kill()
 
 	restored, err := Restore(path)
 	must(t, err)

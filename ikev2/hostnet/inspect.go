@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
 )
 
 // Facts is the state of the machine as far as it matters to a gateway.
@@ -26,6 +27,12 @@ type Facts struct {
 	// ForwardDrops lists other tables' forward chains that drop what no rule
 	// of theirs accepts. An accepting rule in our own table cannot help.
 	ForwardDrops []ForwardDrop
+	// Segments lists the links whose neighbours ask by ARP and NDP: clients can
+	// be announced there.
+	Segments []string
+	// NoProxyNDP lists those of them on which no IPv6 address is answered for on
+	// behalf of others.
+	NoProxyNDP []string
 }
 
 // ForwardDrop is a base chain of nftables, or of iptables over it, in the
@@ -56,6 +63,12 @@ func ForwardingSysctl(f Family) string {
 // router advertisements on a router.
 func AcceptRASysctl(device string) string {
 	return fmt.Sprintf("%v = %s", IPv6.conf(device, "accept_ra"), acceptRAAlways)
+}
+
+// ProxyNDPSysctl is the line for sysctl.conf(5) that lets the machine answer for
+// clients' IPv6 addresses on device.
+func ProxyNDPSysctl(device string) string {
+	return fmt.Sprintf("%v = %s", proxyNDP(device), proxyNDPOn)
 }
 
 // Inspect reads the machine's state and changes nothing. Only ForwardDrops needs
@@ -89,6 +102,9 @@ func Inspect() (Facts, error) {
 		}
 	}
 	if facts.StrictReversePath, err = strictReversePath(); err != nil {
+		return Facts{}, err
+	}
+	if facts.Segments, facts.NoProxyNDP, err = segments(); err != nil {
 		return Facts{}, err
 	}
 	facts.ForwardDrops, err = forwardDrops()
@@ -127,6 +143,33 @@ func linksWith(f Family, name string, wanted func(all, own string) bool) ([]stri
 		}
 	}
 	return links, nil
+}
+
+// segments lists the links that clients can be announced on, and those of them
+// where proxy_ndp is off.
+func segments() (all, noNDP []string, err error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, nil, failed(err, "list the links")
+	}
+	for _, l := range links {
+		if asksNeighbours(l.Attrs()) {
+			all = append(all, l.Attrs().Name)
+		}
+	}
+	if !IPv6.available() {
+		return all, nil, nil
+	}
+	off, err := linksWith(IPv6, "proxy_ndp", func(everywhere, own string) bool { return everywhere == "0" && own == "0" })
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range all {
+		if slices.Contains(off, name) {
+			noNDP = append(noNDP, name)
+		}
+	}
+	return all, noNDP, nil
 }
 
 func forwardDrops() ([]ForwardDrop, error) {

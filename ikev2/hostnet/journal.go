@@ -73,9 +73,16 @@ func sameFile(f *os.File, path string) bool {
 	return err == nil && os.SameFile(ours, there)
 }
 
-// records reads what is written down. A last line without its end was being
-// written when the process died, so its change was never made.
-func (j *journal) records() ([]record, error) {
+// checked is a line of a journal, which refuses what this package would not
+// have written.
+type checked interface{ check() error }
+
+// records reads the changes that are written down.
+func (j *journal) records() ([]record, error) { return readLines[record](j) }
+
+// readLines reads what is written down. A last line without its end was being
+// written when the process died, so what it announced was never done.
+func readLines[T checked](j *journal) ([]T, error) {
 	if _, err := j.file.Seek(0, io.SeekStart); err != nil {
 		return nil, &JournalError{Path: j.path, Err: err}
 	}
@@ -84,9 +91,9 @@ func (j *journal) records() ([]record, error) {
 		return nil, &JournalError{Path: j.path, Err: err}
 	}
 	lines := bytes.Split(text, []byte("\n"))
-	var all []record
+	var all []T
 	for i, line := range lines[:len(lines)-1] {
-		var r record
+		var r T
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&r); err != nil {
@@ -100,22 +107,65 @@ func (j *journal) records() ([]record, error) {
 	return all, nil
 }
 
-// add writes e down and returns once it is on the disk. A line that did not fit
-// there is taken back: what follows it could not be read.
-func (j *journal) add(e entry) error {
+// add writes e down and returns once it is on the disk.
+func (j *journal) add(e entry) error { return j.write(record{Boot: bootID(), entry: e}, onDisk) }
+
+// durability is what a line must survive.
+type durability bool
+
+const (
+	// inKernel is for what a reboot undoes by itself: the kernel keeps the line
+	// for as long as it keeps what the line is about.
+	inKernel durability = false
+	// onDisk is for what outlives a power failure.
+	onDisk durability = true
+)
+
+// write appends a line. One that did not fit on the disk is taken back: what
+// follows it could not be read.
+func (j *journal) write(v any, d durability) error {
 	info, err := j.file.Stat()
 	if err != nil {
 		return &JournalError{Path: j.path, Err: err}
 	}
-	line, err := json.Marshal(record{Boot: bootID(), entry: e})
+	line, err := json.Marshal(v)
 	if err == nil {
 		_, err = j.file.Write(append(line, '\n'))
 	}
-	if err == nil {
+	if err == nil && d == onDisk {
 		err = j.file.Sync()
 	}
 	if err != nil {
 		return &JournalError{Path: j.path, Err: errors.Join(err, j.file.Truncate(info.Size()))}
+	}
+	return nil
+}
+
+// replace puts other lines in the place of all there are, at once: a process
+// that dies meanwhile leaves the old ones or the new ones.
+func (j *journal) replace(lines []byte) error {
+	fresh := j.path + ".new"
+	f, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return &JournalError{Path: j.path, Err: err}
+	}
+	// Whoever opens the journal from now on must find it locked.
+	if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+		_, err = f.Write(lines)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = os.Rename(fresh, j.path)
+	}
+	if err != nil {
+		return &JournalError{Path: j.path, Err: errors.Join(err, f.Close(), os.Remove(fresh))}
+	}
+	old := j.file
+	j.file = f
+	if err := old.Close(); err != nil {
+		return &JournalError{Path: j.path, Err: err}
 	}
 	return nil
 }
