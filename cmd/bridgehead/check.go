@@ -12,8 +12,8 @@ import (
 
 // checked is what `check --json` prints.
 type checked struct {
-	OK       bool               `json:"ok"`
-	Problems []config.Problem   `json:"problems"`
+	OK       bool               `json:"ok"`                 // there is no error
+	Problems []config.Problem   `json:"problems"`           // errors and warnings, in the order of files and lines
 	Settings []config.Explained `json:"settings,omitempty"` // with --explain
 }
 

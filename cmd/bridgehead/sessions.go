@@ -13,7 +13,7 @@ import (
 
 // sessionList is what `sessions --json` prints.
 type sessionList struct {
-	Sessions []admin.Session `json:"sessions"`
+	Sessions []admin.Session `json:"sessions"` // who is logged in
 }
 
 func (a *app) sessionsCommand() *cobra.Command {

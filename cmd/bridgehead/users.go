@@ -16,17 +16,17 @@ import (
 
 // userList is what `users list --json` prints; no hash is in it.
 type userList struct {
-	File     string   `json:"file"`
-	Users    []user   `json:"users"`
-	Problems []string `json:"problems"` // file:line:column: what
+	File     string   `json:"file"`     // that was read
+	Users    []user   `json:"users"`    // in the order of the file
+	Problems []string `json:"problems"` // lines that were passed over: file:line:column: what
 }
 
 type user struct {
-	Name      string       `json:"name"`
-	Group     string       `json:"group,omitempty"`
-	Pool      string       `json:"pool,omitempty"`
-	Addresses []netip.Addr `json:"addresses"` // fixed ones
-	Disabled  bool         `json:"disabled"`
+	Name      string       `json:"name"`            // as the user types it
+	Group     string       `json:"group,omitempty"` // the user's group
+	Pool      string       `json:"pool,omitempty"`  // where the user's addresses come from
+	Addresses []netip.Addr `json:"addresses"`       // fixed ones
+	Disabled  bool         `json:"disabled"`        // kept out for now
 }
 
 func (a *app) usersCommand() *cobra.Command {

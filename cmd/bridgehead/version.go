@@ -10,11 +10,11 @@ import (
 
 // buildInfo is what `version --json` prints.
 type buildInfo struct {
-	Version  string `json:"version"`
+	Version  string `json:"version"`            // of the program
 	Revision string `json:"revision,omitempty"` // of the source
 	Modified bool   `json:"modified"`           // the source had changes of its own
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
+	Go       string `json:"go"`                 // the compiler's version
+	Platform string `json:"platform"`           // system and processor
 }
 
 // build reads what the compiler wrote into the program.

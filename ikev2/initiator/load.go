@@ -29,29 +29,29 @@ type LoadConfig struct {
 
 // LoadReport is what a measurement showed.
 type LoadReport struct {
-	Logins   int            `json:"logins"` // complete ones
-	Failed   int            `json:"failed"`
-	Workers  int            `json:"workers"`
-	Elapsed  Milliseconds   `json:"elapsed_ms"`
-	Rate     float64        `json:"logins_per_second"`
-	Login    Latency        `json:"login"`
-	Logout   Latency        `json:"logout"`
-	Steps    []StepLatency  `json:"steps"`
-	Failures map[string]int `json:"failures"`        // by verdict and step
-	Error    string         `json:"error,omitempty"` // the first failure
+	Logins   int            `json:"logins"`            // complete ones
+	Failed   int            `json:"failed"`            // logins that were not complete
+	Workers  int            `json:"workers"`           // how many logged in at once
+	Elapsed  Milliseconds   `json:"elapsed_ms"`        // the whole measurement
+	Rate     float64        `json:"logins_per_second"` // complete ones
+	Login    Latency        `json:"login"`             // how long the complete ones took
+	Logout   Latency        `json:"logout"`            // until the answer to the DELETE
+	Steps    []StepLatency  `json:"steps"`             // of the login, in their order
+	Failures map[string]int `json:"failures"`          // by verdict and step
+	Error    string         `json:"error,omitempty"`   // the first failure
 }
 
 // Latency is the spread of a time in milliseconds.
 type Latency struct {
-	P50 Milliseconds `json:"p50_ms"`
-	P90 Milliseconds `json:"p90_ms"`
-	P99 Milliseconds `json:"p99_ms"`
-	Max Milliseconds `json:"max_ms"`
+	P50 Milliseconds `json:"p50_ms"` // median
+	P90 Milliseconds `json:"p90_ms"` // nine of ten took less
+	P99 Milliseconds `json:"p99_ms"` // 99 of 100 took less
+	Max Milliseconds `json:"max_ms"` // the slowest
 }
 
 // StepLatency is the spread of one step of the login.
 type StepLatency struct {
-	Step Step `json:"step"`
+	Step Step `json:"step"` // of the login
 	Latency
 }
 
@@ -235,7 +235,7 @@ func (t *tally) fail(err error) {
 func (t *tally) report(elapsed time.Duration, workers int) LoadReport {
 	r := LoadReport{
 		Logins: len(t.login), Failed: t.failed, Workers: workers, Elapsed: milliseconds(elapsed),
-		Login: latency(t.login), Logout: latency(t.logout), Failures: t.failures,
+		Login: latency(t.login), Logout: latency(t.logout), Failures: t.failures, Steps: []StepLatency{},
 	}
 	if elapsed > 0 {
 		r.Rate = float64(len(t.login)) / elapsed.Seconds()

@@ -16,17 +16,17 @@ func milliseconds(d time.Duration) Milliseconds {
 
 // ProbeReport is a complete login seen from the outside.
 type ProbeReport struct {
-	Server     string         `json:"server"`
+	Server     string         `json:"server"`                // as it was given
 	Address    string         `json:"address,omitempty"`     // that was tried
 	ServerName string         `json:"server_name"`           // that the certificate must carry
-	Verdict    Verdict        `json:"verdict"`               // VerdictOK or why not
+	Verdict    Verdict        `json:"verdict"`               // what came of it
 	FailedAt   Step           `json:"failed_at,omitempty"`   // empty if nothing failed
 	Error      string         `json:"error,omitempty"`       // what failed and what to do
 	Steps      []ReportedStep `json:"steps"`                 // in their order, the failed one left out
 	Total      Milliseconds   `json:"total_ms"`              // of the login
 	Logout     Milliseconds   `json:"logout_ms,omitempty"`   // 0 if it was not reached
 	Suite      string         `json:"ike,omitempty"`         // chosen by the gateway, strongSwan's notation
-	ESP        string         `json:"esp,omitempty"`         //
+	ESP        string         `json:"esp,omitempty"`         // the same of the Child SA
 	Group      string         `json:"group,omitempty"`       // asked for instead of our first
 	Cookie     bool           `json:"cookie"`                // it asked for a cookie
 	Fragments  bool           `json:"fragmentation"`         // it takes fragments (RFC 7383)
@@ -34,29 +34,29 @@ type ProbeReport struct {
 	GatewayNAT bool           `json:"gateway_nat"`           // in front of the gateway, or announced by it
 	Identity   string         `json:"identity,omitempty"`    // IDr
 	Signature  string         `json:"signature,omitempty"`   // AUTH method
-	Cert       *ReportedCert  `json:"certificate,omitempty"` // nil if none came
+	Cert       *ReportedCert  `json:"certificate,omitempty"` // the gateway's, if one came
 	EAP        string         `json:"eap,omitempty"`         // method
-	Addresses  []netip.Prefix `json:"addresses,omitempty"`
-	DNS        []netip.Addr   `json:"dns,omitempty"`
-	Domains    []string       `json:"domains,omitempty"`
-	Routes     []netip.Prefix `json:"routes,omitempty"` // what it lets this client reach
-	Err        error          `json:"-"`                // a Failure, nil if the login was complete
+	Addresses  []netip.Prefix `json:"addresses,omitempty"`   // inner ones it gave
+	DNS        []netip.Addr   `json:"dns,omitempty"`         // name servers it gave
+	Domains    []string       `json:"domains,omitempty"`     // to be resolved there (RFC 8598)
+	Routes     []netip.Prefix `json:"routes,omitempty"`      // what it lets this client reach
+	Err        error          `json:"-"`                     // a Failure, nil if the login was complete
 }
 
 // ReportedStep is a step and its time.
 type ReportedStep struct {
-	Step Step         `json:"step"`
-	Time Milliseconds `json:"ms"`
+	Step Step         `json:"step"` // of the login
+	Time Milliseconds `json:"ms"`   // it took
 }
 
 // ReportedCert is the gateway's certificate.
 type ReportedCert struct {
-	Subject   string    `json:"subject"`
-	Issuer    string    `json:"issuer"`
-	Names     []string  `json:"names"`
-	Key       string    `json:"key"`
-	NotAfter  time.Time `json:"not_after"`
-	DaysLeft  int       `json:"days_left"`
+	Subject   string    `json:"subject"`    // distinguished name
+	Issuer    string    `json:"issuer"`     // distinguished name of who signed it
+	Names     []string  `json:"names"`      // subject alternative names
+	Key       string    `json:"key"`        // kind and size
+	NotAfter  time.Time `json:"not_after"`  // when it ends
+	DaysLeft  int       `json:"days_left"`  // until then
 	ChainSent int       `json:"chain_sent"` // certificates sent, its own included
 }
 
@@ -65,7 +65,7 @@ type ReportedCert struct {
 // whole.
 func Probe(ctx context.Context, cfg Config) ProbeReport {
 	cfg = cfg.withDefaults()
-	r := ProbeReport{Server: cfg.Server, ServerName: cfg.certificateName(), Verdict: VerdictOK}
+	r := ProbeReport{Server: cfg.Server, ServerName: cfg.certificateName(), Verdict: VerdictOK, Steps: []ReportedStep{}}
 	to, resolving, err := resolve(ctx, cfg)
 	if err != nil {
 		r.fail(err)
@@ -126,7 +126,7 @@ func (r *ProbeReport) show(s *Session, now time.Time) {
 	r.Routes = Prefixes(shown.RemoteSelectors)
 	if c := shown.Certificate; c.Sent > 0 {
 		r.Cert = &ReportedCert{
-			Subject: c.Subject, Issuer: c.Issuer, Names: c.Names, Key: c.Key, NotAfter: c.NotAfter,
+			Subject: c.Subject, Issuer: c.Issuer, Names: append([]string{}, c.Names...), Key: c.Key, NotAfter: c.NotAfter,
 			DaysLeft: int(c.NotAfter.Sub(now).Hours() / 24), ChainSent: c.Sent,
 		}
 	}

@@ -7,7 +7,7 @@ type Explained struct {
 	Setting string `json:"setting"` // such as "server.name"
 	Value   string `json:"value"`   // as TOML
 	Origin  string `json:"origin"`  // file:line, or "default"
-	About   string `json:"about"`
+	About   string `json:"about"`   // what it is for
 }
 
 // Explain lists every setting with its value and where that came from.

@@ -19,13 +19,13 @@ const (
 
 // Problem is one thing wrong with a configuration.
 type Problem struct {
-	Severity Severity `json:"severity"`
-	File     string   `json:"file"`
+	Severity Severity `json:"severity"`          // an error keeps the gateway from starting
+	File     string   `json:"file"`              // where it is
 	Line     int      `json:"line"`              // from 1
 	Column   int      `json:"column"`            // in characters, from 1
 	Setting  string   `json:"setting,omitempty"` // such as "server.name"
-	Message  string   `json:"message"`
-	Hint     string   `json:"hint,omitempty"` // what was expected, or what to do
+	Message  string   `json:"message"`           // what is wrong
+	Hint     string   `json:"hint,omitempty"`    // what was expected, or what to do
 
 	text string // the offending line; empty where there is none
 	span int    // how many characters are marked

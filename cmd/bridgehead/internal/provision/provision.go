@@ -50,13 +50,13 @@ type Connection struct {
 
 // Profile sets up one client.
 type Profile struct {
-	Client    Client   `json:"client"`
+	Client    Client   `json:"client"`     // the kind of client it sets up
 	File      string   `json:"file"`       // a name for it, with the ending that the client expects
 	MediaType string   `json:"media_type"` // to serve it with
 	Text      string   `json:"text"`       // UTF-8
 	IKE       string   `json:"ike"`        // what the client will propose, in the words of suite
-	ESP       string   `json:"esp"`
-	Notes     []string `json:"notes"` // what is left to do, or to know
+	ESP       string   `json:"esp"`        // the same of the Child SA
+	Notes     []string `json:"notes"`      // what is left to do, or to know
 }
 
 // Profile writes the profile for a client. The error is a *NameError, a
