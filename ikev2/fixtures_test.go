@@ -29,6 +29,8 @@ type fakePlane struct {
 	children map[esp.ChildID]esp.Child
 	usage    map[esp.ChildID]esp.Usage
 	moves    int
+	reads    int   // of traffic counters
+	blind    error // of reading them
 	fail     error
 	conflict error // two sessions held the same address at one time
 }
@@ -90,6 +92,9 @@ func (p *fakePlane) Remove(_ context.Context, id esp.ChildID) error {
 func (p *fakePlane) Usage(_ context.Context, ids []esp.ChildID) ([]esp.Usage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.reads++; p.blind != nil {
+		return nil, p.blind
+	}
 	var all []esp.Usage
 	for id := range p.children {
 		if ids == nil || slices.Contains(ids, id) {

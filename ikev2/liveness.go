@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"slices"
 	"time"
 
 	"bridgehead/auth"
@@ -13,15 +14,30 @@ type watch struct {
 	idle    time.Duration // how long no traffic may flow; zero: any time
 	active  time.Time     // when traffic was last known to flow
 	packets uint64        // all that flowed by then
+	numbers time.Time     // when to see whether packet numbers run out
 	reading bool          // the data plane is being asked
 }
 
-// packetsReserve is how many packet numbers must be left in a Child SA; one
-// with fewer ends before they wrap (RFC 4303 §3.3.3).
-const packetsReserve = 1 << 20
+// Packet numbers must not wrap (RFC 4303 §3.3.3). A session whose Child SA has
+// fewer than packetsReserve left ends; until then they are looked at before so
+// many packets can have gone out at packetsPerSecond, some 40 Gbit/s, which is
+// every 17 minutes where little flows.
+const (
+	packetsReserve   = 1 << 22
+	packetsPerSecond = 1 << 22
+	freshNumbers     = 1 << 32         // of a new Child SA without extended sequence numbers
+	numbersInterval  = 4 * time.Second // the least; 2^20 packets a second then use the reserve
+)
+
+// nextNumbers is when to look again at a Child SA with so many packet numbers
+// left.
+func nextNumbers(now time.Time, remaining uint64) time.Time {
+	usable := min(remaining, freshNumbers) - min(remaining, packetsReserve)
+	return now.Add(max(numbersInterval, time.Duration(usable/packetsPerSecond)*time.Second))
+}
 
 func newWatch(now time.Time, cfg *settings, g *auth.Grant) watch {
-	w := watch{heard: now, active: now, idle: g.IdleTimeout}
+	w := watch{heard: now, active: now, idle: g.IdleTimeout, numbers: nextNumbers(now, freshNumbers)}
 	if g.SessionTimeout > 0 {
 		w.end = now.Add(g.SessionTimeout)
 	}
@@ -46,6 +62,7 @@ func (sa *SA) watchDeadline() time.Time {
 	if w.idle > 0 {
 		earlier(w.active.Add(w.idle))
 	}
+	earlier(w.numbers)
 	if sa.cfg.Timers.DPD > 0 && !sa.requests.Outstanding() {
 		earlier(w.heard.Add(sa.cfg.Timers.DPD))
 	}
@@ -107,20 +124,22 @@ func (sa *SA) usageRead(now time.Time, j *readUsage, out *Outbox) {
 	}
 	sa.noteFailed(out, "reading the traffic counters failed", j.err)
 	var packets uint64
+	remaining := uint64(freshNumbers)
 	for _, u := range j.usage {
 		packets += u.PacketsIn + u.PacketsOut
 		if u.LastIn.After(w.heard) {
 			w.heard = u.LastIn
 		}
-		if u.OutboundRemaining < packetsReserve {
-			sa.close(now, CausePacketsExhausted, out)
-			return
+		if slices.ContainsFunc(sa.children, func(c child) bool { return c.id == u.ID && !c.replaced }) {
+			remaining = min(remaining, u.OutboundRemaining)
 		}
 	}
-	if packets != w.packets {
-		w.packets, w.active = packets, now
+	if w.numbers = nextNumbers(now, remaining); j.err != nil || packets != w.packets {
+		w.packets, w.active = packets, now // what cannot be read may well flow
 	}
 	switch {
+	case remaining < packetsReserve:
+		sa.close(now, CausePacketsExhausted, out)
 	case w.idle > 0 && !now.Before(w.active.Add(w.idle)):
 		sa.close(now, CauseIdleTimeout, out)
 	case sa.cfg.Timers.DPD > 0 && !now.Before(w.heard.Add(sa.cfg.Timers.DPD)) && !sa.requests.Outstanding():

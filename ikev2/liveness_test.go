@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -103,12 +104,45 @@ func TestSessionAndIdleTimeout(t *testing.T) {
 		w.mustBeEmpty()
 	})
 	t.Run("packet numbers", func(t *testing.T) {
-		w := newWorld(t, 1, func(c *Config) { c.Timers.DPD = time.Minute })
-		w.newDevice(nil).mustLogin()
+		// 2^19 packets a second, IKE messages all the time, no dead peer
+		// detection: noticed before the numbers end, by few looks.
+		w := newWorld(t, 1, func(c *Config) { c.Timers.DPD = -1 })
+		d := w.newDevice(nil).mustLogin()
+		id := w.plane.only(t).ID
+		left := uint64(freshNumbers)
+		for range 20000 {
+			if d.closed || left < 1<<19 {
+				break
+			}
+			left -= 1 << 19
+			w.plane.usage[id] = esp.Usage{OutboundRemaining: left, LastIn: w.now, PacketsOut: freshNumbers - left}
+			w.run(time.Second, nil)
+		}
+		w.run(time.Minute, nil)
+		if ev := w.lastEvent(); ev.Cause != CausePacketsExhausted || left < 1<<19 {
+			t.Errorf("%d packet numbers left, last event %+v", left, ev)
+		}
+		if w.plane.reads > 60 {
+			t.Errorf("looked %d times", w.plane.reads)
+		}
+	})
+	t.Run("packet numbers of a Child SA no longer in use", func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		p := w.newPeer().establish()
 		w.plane.usage[w.plane.only(t).ID] = esp.Usage{OutboundRemaining: 1000}
-		w.run(3*time.Minute, nil)
-		if ev := w.lastEvent(); ev.Cause != CausePacketsExhausted {
-			t.Errorf("last event %+v", ev)
+		old := p.childSPI
+		p.childSPI = []byte{0xc0, 0, 0, 2}
+		p.request(message.ExchangeCreateChildSA, p.childMessage(old)...)
+		w.run(39*time.Minute, nil)
+		p.wantState("rekeyed in time", StateEstablished)
+	})
+	t.Run("counters that cannot be read", func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		d := w.newDevice(bob).mustLogin()
+		w.plane.blind = errors.New("no counters")
+		w.run(30*time.Minute, nil)
+		if d.closed {
+			t.Error("taken for idle")
 		}
 	})
 }

@@ -26,9 +26,11 @@ type Responder struct {
 	works   works
 	stray   counters // of what reached no shard
 
-	base  context.Context // of jobs; ends after Run's drain
-	stop  context.CancelFunc
-	ended chan struct{} // closed when all shards have ended
+	base   context.Context // of jobs; ends with Run
+	stop   context.CancelFunc
+	asking context.Context // of jobs that wait for backends; ends with Run's patience
+	hangUp context.CancelFunc
+	ended  chan struct{} // closed when all shards have ended
 }
 
 // ErrEnded reports a question to a Responder that has ended.
@@ -46,6 +48,7 @@ func NewResponder(c Config) (*Responder, error) {
 	}
 	r := &Responder{cfg: cfg, seed: maphash.MakeSeed(), ended: make(chan struct{})}
 	r.base, r.stop = context.WithCancel(context.Background())
+	r.asking, r.hangUp = context.WithCancel(r.base)
 	r.works = works{
 		backend: cfg.Backend, leases: cfg.Leases, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now,
 		sessions: newSessionLimits(), supersede: r.supersede,
@@ -96,8 +99,8 @@ func (r *Responder) runnerOf(d transport.Datagram) *runner {
 }
 
 // Run runs the shards until ctx ends, then tells all clients that their
-// sessions are over, waits for them as long as Timers.Drain, and takes all
-// leases and tunnels back. It may be called once.
+// sessions are over, waits for them and for authentication backends as long as
+// Timers.Drain, and takes all leases and tunnels back. It may be called once.
 func (r *Responder) Run(ctx context.Context) error {
 	defer r.stop()
 	drained := make(chan struct{})
@@ -115,6 +118,7 @@ func (r *Responder) Run(ctx context.Context) error {
 	select {
 	case <-r.ended:
 	case <-limit.C:
+		r.hangUp()
 		close(drained)
 		<-r.ended
 	}
@@ -126,14 +130,21 @@ func (r *Responder) Run(ctx context.Context) error {
 
 // runJob runs a job and hands it back to its shard.
 func (r *Responder) runJob(j Job) {
-	if j.pool() == poolCrypto {
+	switch j.pool() {
+	case poolCrypto:
 		j.Run(r.base, &r.works)
-	} else {
-		ctx, cancel := context.WithTimeout(r.base, r.cfg.Timers.Job)
-		j.Run(ctx, &r.works)
-		cancel()
+	case poolBackend:
+		r.runBounded(r.asking, j)
+	default:
+		r.runBounded(r.base, j)
 	}
 	r.giveBack(j)
+}
+
+func (r *Responder) runBounded(ctx context.Context, j Job) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timers.Job)
+	defer cancel()
+	j.Run(ctx, &r.works)
 }
 
 func (r *Responder) giveBack(j Job) {
@@ -169,12 +180,33 @@ func ask[A any](ctx context.Context, r *Responder, command func(now time.Time, s
 // pool might be to wait for oneself. Where one of theirs is still under way,
 // their lease goes back after it, and the client gets another address.
 func (r *Responder) supersede(ctx context.Context, id clientID, except string) {
-	shards, err := ask(ctx, r, func(now time.Time, s *shard) []Job { return s.supersede(now, id, except) })
+	var (
+		mu   sync.Mutex
+		jobs []Job // guarded by mu
+		gone bool  // nobody runs jobs any more; guarded by mu
+	)
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.asking, cancel)() // a shard that has ended does not answer
+	_, err := ask(waiting, r, func(now time.Time, s *shard) struct{} {
+		freeing := s.supersede(now, id, except)
+		mu.Lock()
+		defer mu.Unlock()
+		if gone {
+			s.out.Jobs = append(s.out.Jobs, freeing...)
+		} else {
+			jobs = append(jobs, freeing...)
+		}
+		return struct{}{}
+	})
+	mu.Lock()
+	gone = true
+	mu.Unlock()
 	if err != nil {
-		r.cfg.Logger.Warn("could not end a client's former sessions", slog.String("session", except), slog.Any("error", err))
+		r.cfg.Logger.Warn("could not end a client's former sessions in time", slog.String("session", except), slog.Any("error", err))
 	}
-	for _, j := range slices.Concat(shards...) {
-		j.Run(ctx, &r.works)
+	for _, j := range jobs {
+		r.runBounded(r.base, j)
 		r.giveBack(j)
 	}
 }

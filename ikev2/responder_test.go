@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"bridgehead/auth/mschapv2"
 	"bridgehead/ikev2/initiator"
 	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/transport"
 )
 
@@ -24,7 +26,7 @@ import (
 type running struct {
 	*Responder
 	plane  *fakePlane
-	pools  *lease.Pools
+	leases *lease.Pools
 	client *initiator.Client
 	config initiator.Config
 	leave  func() // ends the clients' side without a word
@@ -101,7 +103,7 @@ func run(t testing.TB, change func(*Config)) *running {
 		t.Fatal(err)
 	}
 	server, client := listen(t), listen(t)
-	u := &running{plane: newFakePlane(), pools: pools, events: &eventLog{}}
+	u := &running{plane: newFakePlane(), leases: pools, events: &eventLog{}}
 	cfg := Config{
 		Certificates: []Certificate{rsaIdentity()}, Backend: mschapv2.NewBackend(mschapv2.NewHashVerifier(users), mschapv2.Options{}),
 		Leases: pools, Plane: u.plane, ForceEncapIPv4: true, Shards: 3, Logger: slog.New(slog.DiscardHandler), Rand: rand.Reader,
@@ -194,9 +196,7 @@ func TestResponderRunsManySessionsAndEndsThemAll(t *testing.T) {
 	if _, err := u.Sessions(t.Context()); !errors.Is(err, ErrEnded) {
 		t.Errorf("sessions after the end: %v", err)
 	}
-	if len(u.plane.children) != 0 || u.pools.Usage()[0].Held != 0 {
-		t.Errorf("%d Child SAs and %d addresses are left", len(u.plane.children), u.pools.Usage()[0].Held)
-	}
+	u.mustBeOver(t)
 	if u.events.count(EventUp, "") != n || u.events.count(EventDown, "") != n || u.events.count(EventDown, CauseShutdown) < n-3 {
 		t.Errorf("%d up, %d down, %d by shutdown", u.events.count(EventUp, ""), u.events.count(EventDown, ""), u.events.count(EventDown, CauseShutdown))
 	}
@@ -243,11 +243,81 @@ func TestResponderEndsWithoutItsClients(t *testing.T) {
 	u.dial(t, 5)
 	u.leave()
 	u.end()
-	if len(u.plane.children) != 0 || u.pools.Usage()[0].Held != 0 {
-		t.Errorf("%d Child SAs and %d addresses are left", len(u.plane.children), u.pools.Usage()[0].Held)
-	}
+	u.mustBeOver(t)
 	if n := u.events.count(EventDown, CauseShutdown); n != 5 {
 		t.Errorf("%d sessions were reported as ended", n)
+	}
+}
+
+// waitingBackend never answers, but when it is told to give up.
+type waitingBackend struct {
+	begun  chan struct{}
+	closed atomic.Int32
+}
+
+func (b *waitingBackend) Begin(context.Context, auth.Peer) (auth.Conversation, error) { return b, nil }
+func (b *waitingBackend) Close()                                                      { b.closed.Add(1) }
+func (b *waitingBackend) Next(ctx context.Context, _ []byte) (auth.Step, error) {
+	b.begun <- struct{}{}
+	<-ctx.Done()
+	return auth.Step{}, ctx.Err()
+}
+
+// A backend that does not answer does not hold up the gateway's end, and what
+// it was asked for is closed.
+func TestResponderEndsWithoutItsBackend(t *testing.T) {
+	b := &waitingBackend{begun: make(chan struct{})}
+	u := run(t, func(c *Config) { c.Backend, c.Timers.Drain, c.Timers.Job = b, 50*time.Millisecond, time.Hour })
+	go func() { _, _ = u.client.Dial(t.Context(), u.config) }() // ends with the test's client
+	<-b.begun
+	u.end()
+	if n := b.closed.Load(); n != 1 {
+		t.Errorf("the conversation was closed %d times", n)
+	}
+	u.mustBeOver(t)
+}
+
+// Who gives up waiting for the end of a client's former sessions loses
+// nothing: they end later, and all they held is taken back.
+func TestSupersedingInTimeOrNot(t *testing.T) {
+	u := run(t, func(c *Config) { c.Shards = 2 })
+	u.dial(t, 1)
+	block := make(chan struct{})
+	for _, r := range u.runners {
+		r.inbox.put(func(b *batch) { b.commands = append(b.commands, func(time.Time, *shard) { <-block }) })
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	u.supersede(ctx, clientID{"alice", string(rune(message.IDFQDN)) + "device0.example.org"}, "")
+	close(block)
+	if infos, err := u.Sessions(t.Context()); err != nil || len(infos) != 0 {
+		t.Errorf("sessions %v, %v: expected none", infos, err)
+	}
+	u.end()
+	if u.events.count(EventDown, CauseReplaced) != 1 {
+		t.Error("the session was not reported as replaced")
+	}
+	u.mustBeOver(t)
+}
+
+// mustBeOver checks that nothing is left of a Responder that has ended.
+func (u *running) mustBeOver(t *testing.T) {
+	t.Helper()
+	if len(u.plane.children) != 0 || u.leases.Usage()[0].Held != 0 {
+		t.Errorf("%d Child SAs and %d addresses are left", len(u.plane.children), u.leases.Usage()[0].Held)
+	}
+	if n := len(u.works.sessions.byUser); n != 0 {
+		t.Errorf("%d users still have sessions", n)
+	}
+	for _, p := range u.Responder.pools {
+		if p.running != 0 || len(p.idle) != 0 || len(p.queue) != 0 || len(p.last) != 0 {
+			t.Errorf("%d jobs run, %d workers wait, %d jobs are queued", p.running, len(p.idle), len(p.queue)+len(p.last))
+		}
+	}
+	for _, r := range u.runners {
+		if r.jobs != 0 || len(r.inbox.next.jobs) != 0 {
+			t.Errorf("%d jobs were not taken back, %d are on their way", r.jobs, len(r.inbox.next.jobs))
+		}
 	}
 }
 

@@ -72,8 +72,8 @@ type runner struct {
 	inbox *inbox
 }
 
-// run works until ctx ends and the shard has drained after that, or drained
-// is closed, which puts an end to waiting.
+// run works until ctx ends and the shard has drained after that. Once drained
+// is closed it waits no longer for clients, but still for what its jobs bring.
 func (u *runner) run(ctx context.Context, drained <-chan struct{}) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -101,7 +101,7 @@ func (u *runner) run(ctx context.Context, drained <-chan struct{}) {
 			u.disconnect(now, CauseShutdown, func(*SA) bool { return true })
 			u.flush()
 		case <-drained:
-			return
+			drained, u.drained = nil, true
 		}
 	}
 }

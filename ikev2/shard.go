@@ -20,6 +20,7 @@ type shard struct {
 	clients  map[clientID][]*SA // sessions by client, for INITIAL_CONTACT
 	jobs     int                // started and not finished
 	closing  bool               // no new logins
+	drained  bool               // no more waiting for clients
 	out      Outbox
 }
 
@@ -130,8 +131,8 @@ func (s *shard) sessions() []SessionInfo {
 
 // idle tells whether nothing is left that a graceful end waits for.
 func (s *shard) idle() bool {
-	if s.jobs > 0 {
-		return false
+	if s.jobs > 0 || s.drained {
+		return s.jobs == 0
 	}
 	for _, sa := range s.reg.sas {
 		if sa.state == StateEstablished || sa.state == StateClosing {
