@@ -71,7 +71,7 @@ func (sa *SA) identify(now time.Time, in inbound, out *Outbox) {
 		return
 	}
 	l.idiBody = exchange.PayloadBody(in.first, in.plaintext, message.TypeIDi)
-	sa.session.idi = *idi
+	sa.session.idi, sa.session.from = *idi, sa.path.remote.Addr()
 	if a := message.Find[*message.Auth](in.payloads); a != nil {
 		sa.refuse(now, &PeerFault{Cause: CauseNotEAP, Evidence: []auth.Evidence{{Key: "method", Value: a.Method.String()}}}, out)
 		return

@@ -96,6 +96,9 @@ func (sa *SA) chooseFirstChild(out *Outbox) (suite.Choice, error) {
 	if w := wishesOf(r.cp); !w.ipv4 && !w.ipv6 {
 		return suite.Choice{}, &PeerFault{Cause: CauseNoAddressAsked}
 	}
+	if sa.nat.announced && !sa.nat.supported {
+		return suite.Choice{}, &PeerFault{Cause: CauseNoNATTraversal}
+	}
 	choice, err := suite.SelectFirstChild(sa.cfg.ESP, r.sa.Proposals, sa.cfg.Order)
 	if err != nil {
 		return suite.Choice{}, proposalFault(CauseNoESPProposal, sa.cfg.ESP, r.sa.Proposals, err)

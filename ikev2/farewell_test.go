@@ -1,6 +1,8 @@
 package ikev2
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +10,44 @@ import (
 	"bridgehead/auth/mschapv2"
 	"bridgehead/ikev2/message"
 )
+
+// Windows alone is told by a code of its own why its user was refused for
+// good, beside the EAP-Failure.
+func TestWindowsIsToldWhy(t *testing.T) {
+	microsoft := &message.VendorID{Data: append(slices.Clone(vendorMicrosoft), 0, 0, 0, 9)}
+	for _, c := range []struct {
+		cause   Cause
+		windows bool
+		code    []byte
+	}{
+		{auth.CauseWrongPassword, true, []byte{0, 0, 2, 0xb3}},
+		{auth.CauseUnknownUser, true, []byte{0, 0, 2, 0xb3}},
+		{auth.CauseAccountDisabled, true, []byte{0, 0, 2, 0x87}},
+		{auth.CausePasswordExpired, true, []byte{0, 0, 2, 0x88}},
+		{auth.CauseNoDialinPermission, true, []byte{0, 0, 2, 0x89}},
+		{auth.CauseMethodRefused, true, nil},
+		{auth.CauseWrongPassword, false, nil},
+	} {
+		b := &scripted{steps: []auth.Step{{Packet: []byte{1, 7, 0, 5, 1}}, {Verdict: auth.Reject, Reason: auth.Reason{Cause: c.cause}}}}
+		w := newWorld(t, 1, func(cfg *Config) { cfg.Backend = b })
+		p := w.newPeer()
+		if c.windows {
+			p.extensions = append(p.extensions, microsoft)
+		}
+		p.init().identify()
+		answer := p.request(message.ExchangeAuth, &message.EAP{Packet: []byte{2, 7, 0, 5, 1}})
+		if e := message.Find[*message.EAP](answer); e == nil || e.Packet[0] != eapFailed {
+			t.Errorf("%s: the answer %s holds no EAP-Failure", c.cause, describe(answer))
+		}
+		var code []byte
+		if n := message.FindNotify(answer, message.MSStatus); n != nil {
+			code = n.Data
+		}
+		if !bytes.Equal(code, c.code) {
+			t.Errorf("%s, Windows %v: code %x, expected %x", c.cause, c.windows, code, c.code)
+		}
+	}
+}
 
 // Clients leave an unfinished login in several ways; what is reported is why.
 func TestFarewellsOfUnfinishedLoginsAreExplained(t *testing.T) {

@@ -7,7 +7,7 @@ import "bridgehead/ikev2/message"
 // AUTHENTICATION_FAILED: a client that did not prove itself learns no more.
 func notifyFor(c Cause) message.NotifyType {
 	switch c {
-	case CauseNoIKEProposal, CauseNoESPProposal:
+	case CauseNoIKEProposal, CauseNoESPProposal, CauseNoNATTraversal:
 		return message.NoProposalChosen
 	case CauseInvalidSyntax, CausePublicValue, CauseNoChildAsked:
 		return message.InvalidSyntax
@@ -31,7 +31,7 @@ func notifyFor(c Cause) message.NotifyType {
 // without its first Child SA (RFC 7296 §1.2) from those that end the login.
 func fatalToChildOnly(c Cause) bool {
 	switch c {
-	case CauseNoESPProposal, CauseNoAddressAsked, CauseNoChildAsked, CausePoolExhausted,
+	case CauseNoESPProposal, CauseNoAddressAsked, CauseNoChildAsked, CauseNoNATTraversal, CausePoolExhausted,
 		CauseLeaseStore, CauseUnknownPool, CauseFixedAddressInUse, CauseTSUnacceptable, CauseDataPlane:
 		return true
 	}

@@ -33,6 +33,7 @@ type peer struct {
 	challenge               []byte // the gateway's last EAP packet
 	esp                     suite.Proposals
 	extensions              []message.Payload // of IKE_SA_INIT
+	noNATT                  bool              // sends no NAT detection
 	asks                    []message.Payload // of the first IKE_AUTH, beside IDi
 	childSPI                []byte            // our inbound SPI
 	heard                   [][]byte          // datagrams not yet looked at
@@ -92,8 +93,10 @@ func (p *peer) initMessage(proposals []message.Proposal, ke *message.KE, more ..
 		Header: message.Header{InitiatorSPI: p.spii, Version: message.Version2, Exchange: message.ExchangeSAInit, Flags: message.FlagInitiator},
 	}
 	source, destination := exchange.NATHash(p.spii, message.SPI{}, p.from), exchange.NATHash(p.spii, message.SPI{}, p.to)
-	m.Payloads = append(more, &message.SA{Proposals: proposals}, ke, &message.Nonce{Data: p.ni},
-		status(message.NATDetectionSourceIP, source[:]), status(message.NATDetectionDestinationIP, destination[:]))
+	m.Payloads = append(more, &message.SA{Proposals: proposals}, ke, &message.Nonce{Data: p.ni})
+	if !p.noNATT {
+		m.Payloads = append(m.Payloads, status(message.NATDetectionSourceIP, source[:]), status(message.NATDetectionDestinationIP, destination[:]))
+	}
 	m.Payloads = append(m.Payloads, p.extensions...)
 	return m.Append(nil)
 }

@@ -30,6 +30,7 @@ const (
 	CauseAuthMismatch        Cause = "auth-payload-mismatch"
 	CauseNoAddressAsked      Cause = "no-address-asked"
 	CauseNoChildAsked        Cause = "no-child-sa-asked"
+	CauseNoNATTraversal      Cause = "no-nat-traversal"
 	CausePoolExhausted       Cause = "pool-exhausted"
 	CauseTooManySessions     Cause = "too-many-sessions"
 	CauseTSUnacceptable      Cause = "traffic-selectors-unacceptable"
@@ -114,6 +115,9 @@ var catalogue = map[Cause]explanation{
 	CauseNoChildAsked: {
 		"The client asked for no Child SA, or left out its traffic selectors.",
 		"Update the client; this gateway serves clients that send traffic."},
+	CauseNoNATTraversal: {
+		"The client does not take part in NAT traversal, so that its traffic cannot be encapsulated in UDP, as the gateway needs it over IPv4.",
+		"Switch NAT traversal on at the client."},
 	CausePoolExhausted: {
 		"No inner address is free.",
 		"Enlarge the address pool, or disconnect sessions that are no longer used."},

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"time"
@@ -23,17 +24,25 @@ func (sa *SA) refuse(now time.Time, err error, out *Outbox) {
 		sa.linger(now, out)
 		return
 	}
-	var answer message.Payload = status(notifyFor(cause), nil)
-	var fault *PeerFault
-	if errors.As(err, &fault) {
-		answer = status(notifyFor(cause), fault.data)
-		if fault.answer != nil && sa.state != StateAwaitAuth { // else there is no EAP yet
-			answer = &message.EAP{Packet: fault.answer}
-		}
-	}
-	sa.respond(now, []message.Payload{answer}, out)
+	sa.respond(now, sa.refusalAnswer(cause, err), out)
 	sa.release(now, cause, out)
 	sa.linger(now, out)
+}
+
+// refusalAnswer is what the client is told.
+func (sa *SA) refusalAnswer(cause Cause, err error) []message.Payload {
+	var fault *PeerFault
+	switch {
+	case !errors.As(err, &fault):
+		return []message.Payload{status(notifyFor(cause), nil)}
+	case fault.answer == nil || sa.state == StateAwaitAuth: // there is no EAP yet
+		return []message.Payload{status(notifyFor(cause), fault.data)}
+	}
+	answer := []message.Payload{&message.EAP{Packet: fault.answer}}
+	if code, ok := win32Codes[cause]; ok && sa.session.client == clientWindows {
+		answer = append(answer, status(message.MSStatus, binary.BigEndian.AppendUint32(nil, code)))
+	}
+	return answer
 }
 
 // report publishes why a login, or a later exchange, was refused or fell

@@ -166,6 +166,7 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 		}
 		return
 	}
+	sa.fragments = exchange.Reassembler{} // of the same request, come in one piece after all
 	sa.observeFresh()
 	sa.follow(now, d, out)
 	sa.asked = m.Header.Exchange

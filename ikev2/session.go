@@ -17,7 +17,8 @@ type session struct {
 	id     string
 	client client
 	idi    message.ID
-	user   string // as the backend verified it
+	from   netip.Addr // where it logged in from
+	user   string     // as the backend verified it
 	begun  time.Time
 	took   time.Duration // the login; zero before its end
 	isUp   bool
@@ -37,11 +38,20 @@ func (s *session) up(now time.Time, g *auth.Grant) {
 }
 
 // clientID names a client across logins: the verified user and the IKE
-// identity. Two devices of one user differ in the latter, most of the time.
-type clientID struct{ user, identity string }
+// identity. Where that is an address it is mostly a private one, the same in
+// many homes, and what tells two devices of one user apart is the address
+// they come from.
+type clientID struct {
+	user, identity string
+	from           netip.Addr // zero unless identity is an address
+}
 
 func (s *session) clientID() clientID {
-	return clientID{user: s.user, identity: string(rune(s.idi.Kind)) + string(s.idi.Data)}
+	id := clientID{user: s.user, identity: string(rune(s.idi.Kind)) + string(s.idi.Data)}
+	if s.idi.Kind == message.IDIPv4Addr || s.idi.Kind == message.IDIPv6Addr {
+		id.from = s.from
+	}
+	return id
 }
 
 // SessionInfo is a session as an operator sees it.

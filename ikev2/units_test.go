@@ -15,8 +15,11 @@ import (
 	"pgregory.net/rapid"
 
 	"bridgehead/auth"
+	"bridgehead/ikev2/exchange"
+	"bridgehead/ikev2/initiator"
 	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
 )
 
 // No way leads to an established SA but by all the evidence, whatever the
@@ -219,14 +222,18 @@ func TestConfigReply(t *testing.T) {
 
 func TestClientsAreRecognised(t *testing.T) {
 	hashes, redirect := status(message.SignatureHashAlgorithms, []byte{0, 2}), status(message.RedirectSupported, nil)
+	four := status(message.SignatureHashAlgorithms, []byte{0, 1, 0, 2, 0, 3, 0, 4})
+	android := &message.SA{Proposals: initiator.Android().IKE}
+	small := &message.SA{Proposals: suite.DefaultIKE().Offer(nil)}
 	windows := &message.VendorID{Data: append(slices.Clone(vendorMicrosoft), 0, 0, 0, 9)}
 	other := &message.VendorID{Data: []byte("somebody else")}
 	for want, ps := range map[client][][]message.Payload{
 		clientWindows:    {{windows}, {other, windows}},
 		clientStrongSwan: {{hashes, redirect}, {&message.VendorID{Data: vendorStrongSwan}}},
-		clientAndroid:    {{hashes}},
+		clientAndroid:    {{android, four}},
 		clientApple:      {{redirect}},
-		clientUnknown:    {{}, {other}, {other, hashes}},
+		clientBridgehead: {{small, hashes, &message.VendorID{Data: exchange.VendorID}}},
+		clientUnknown:    {{}, {other}, {other, hashes}, {android, hashes}, {small, four}, {four}, {android, four, other}},
 	} {
 		for _, p := range ps {
 			if got := recognise(p); got != want {

@@ -7,8 +7,8 @@ import (
 )
 
 // DefaultProfile is this client's own look: the suite's default proposals,
-// RFC 7427 signatures, fragmentation, and everything asked for that a gateway
-// may give.
+// RFC 7427 signatures, fragmentation, everything asked for that a gateway may
+// give, and a vendor id that says who it is.
 func DefaultProfile() *Profile {
 	return &Profile{
 		Name: "bridgehead",
@@ -17,7 +17,9 @@ func DefaultProfile() *Profile {
 		InitOrder: []Element{
 			payload(message.TypeSA), payload(message.TypeKE), payload(message.TypeNonce),
 			notify(natDetection), notify(message.IKEv2FragmentationSupported), notify(message.SignatureHashAlgorithms),
+			payload(message.TypeVendorID),
 		},
+		VendorIDs: [][]byte{exchange.VendorID},
 		AuthOrder: []Element{
 			payload(message.TypeIDi), optional(notify(message.InitialContact)), payload(message.TypeCertReq),
 			payload(message.TypeIDr), payload(message.TypeCP), payload(message.TypeSA), payload(message.TypeTSi), payload(message.TypeTSr),
