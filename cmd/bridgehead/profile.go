@@ -89,9 +89,11 @@ func (a *app) gatewayForClients(c *config.Config) (provision.Gateway, error) {
 		IKE: c.IKE.Proposals, ESP: c.ESP.Proposals,
 		Subnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains,
 	}
-	for _, p := range c.Addresses.Pools {
-		g.IPv4 = g.IPv4 || p.Range.First.Is4()
-		g.IPv6 = g.IPv6 || p.Range.First.Is6()
+	for _, named := range c.AllPools() {
+		for _, p := range named.Addresses {
+			g.IPv4 = g.IPv4 || p.Range.First.Is4()
+			g.IPv6 = g.IPv6 || p.Range.First.Is6()
+		}
 	}
 	for i, certificate := range c.Server.Certificates {
 		id, _, err := pki.Load(pki.Files{Certificate: certificate, Key: c.Server.Keys[i], Chain: c.Server.Chain}, c.Server.Name, a.now())

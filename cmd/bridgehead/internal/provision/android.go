@@ -36,7 +36,7 @@ func (w writer) android(p *Profile) {
 	s := sswan{UUID: w.uuid("android"), Name: w.Name, Type: "ikev2-eap", IKE: strongSwanWords(w.ike), ESP: strongSwanWords(w.esp)}
 	s.Remote.Addr, s.Remote.ID, s.Remote.CertReq = w.Server, w.Server, true
 	if w.moved() {
-		s.Remote.Port = w.NATTPort // any other than 500 is taken as the one behind NAT
+		s.Remote.Port = w.NATTPort // see moved
 	}
 	if w.Authority != nil {
 		s.Remote.Cert = w.Authority.Raw

@@ -62,7 +62,7 @@ func (w writer) vpnData() string {
 		data = append(data, "user="+option(strongSwanIdentity(w.User)))
 	}
 	if w.moved() {
-		data = append(data, fmt.Sprintf("server-port=%d", w.NATTPort)) // any other than 500 is taken as the one behind NAT
+		data = append(data, fmt.Sprintf("server-port=%d", w.NATTPort)) // see moved
 	}
 	return strings.Join(append(data, "virtual=yes", "proposal=yes",
 		"ike="+option(strongSwanWords(w.ike)), "esp="+option(strongSwanWords(w.esp)), "password-flags=1"), ", ")

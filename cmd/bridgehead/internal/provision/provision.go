@@ -97,6 +97,8 @@ type writer struct {
 }
 
 // moved tells whether the gateway listens elsewhere than clients expect.
+// strongSwan's clients are sent to NATTPort then: they put the non-ESP marker
+// before IKE messages (RFC 3948 §2.2) where neither port is 500.
 func (g Gateway) moved() bool { return g.IKEPort != 500 || g.NATTPort != 4500 }
 
 // maxName bounds names, in octets: phone books of Windows take 256 characters.

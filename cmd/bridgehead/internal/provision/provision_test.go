@@ -187,6 +187,15 @@ func TestPageRemedies(t *testing.T) {
 	}
 }
 
+// TestWindowsEncoding marks UTF-8 where Windows would read another code page.
+func TestWindowsEncoding(t *testing.T) {
+	for name, want := range map[string]bool{"My VPN": false, "Büro": true} {
+		if got := strings.HasPrefix(write(t, gateway(), Windows, Connection{Name: name}).Text, "\ufeff"); got != want {
+			t.Errorf("%s: byte order mark %t", name, got)
+		}
+	}
+}
+
 func TestWindowsRoutes(t *testing.T) {
 	prefixes := func(list ...string) []netip.Prefix {
 		var all []netip.Prefix

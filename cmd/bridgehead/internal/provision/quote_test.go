@@ -140,7 +140,7 @@ func FuzzProfile(f *testing.F) {
 }
 
 func seed(f *testing.F) {
-	for _, s := range []string{"", "My VPN", "O'Brien", `"$x" ` + "`n`", `\`, `\\"`, "\u201c\u2019", "&<>", "a\tb", "-n", "$(x)", "a\nb"} {
+	for _, s := range []string{"", "My VPN", "O'Brien", `"$x" ` + "`n`", `\`, `\\"`, "\u201c\u2019", "\u201d", "\u201e", "&<>", "a\tb", "-n", "$(x)", "a\nb"} {
 		f.Add(s)
 	}
 }

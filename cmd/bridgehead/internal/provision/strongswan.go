@@ -36,9 +36,13 @@ func (w writer) strongSwan(p *Profile) {
 	line("#         secret = \"...\" } }")
 	line("#   - swanctl --load-all && swanctl --initiate --child %s", name)
 	if !w.moved() {
-		line("# Or, for IPv4 and without any of it but the authority:")
-		line("#   charon-cmd %s--host %s --remote-identity %s --identity %s --profile ikev2-eap --ike-proposal %s --esp-proposal %s",
-			authority, shell(w.Server), shell(w.Server), shell(strongSwanIdentity(user)), strongSwanWords(w.ike), strongSwanWords(w.esp))
+		destinations := ""
+		for _, n := range w.reached() {
+			destinations += " --remote-ts " + n.String()
+		}
+		line("# Or without any of it but the authority:")
+		line("#   charon-cmd %s--host %s --remote-identity %s --identity %s --profile ikev2-eap --ike-proposal %s --esp-proposal %s%s",
+			authority, shell(w.Server), shell(w.Server), shell(strongSwanIdentity(user)), strongSwanWords(w.ike), strongSwanWords(w.esp), destinations)
 	}
 	w.swanctlConnection(&b, name, user)
 	if w.Authority != nil {
@@ -61,7 +65,7 @@ func (w writer) swanctlConnection(b *strings.Builder, name, user string) {
 	}
 	port := ""
 	if w.moved() {
-		port = fmt.Sprintf("\n    remote_port = %d", w.NATTPort) // any other than 500 is taken as the one behind NAT
+		port = fmt.Sprintf("\n    local_port = 4500\n    remote_port = %d", w.NATTPort) // see moved
 	}
 	identity := swanctl(strongSwanIdentity(user))
 	fmt.Fprintf(b, `connections {
