@@ -392,6 +392,8 @@ func (sa *SA) finished(now time.Time, j Job, out *Outbox) {
 // late takes back a job that no step waits for, and undoes what it brought.
 func (sa *SA) late(now time.Time, j Job, out *Outbox) {
 	switch j := j.(type) {
+	case *keyExchange:
+		j.shared.Wipe()
 	case *eapStep:
 		if j.conversation != nil {
 			out.Jobs = append(out.Jobs, &teardown{job: job{sa}, conversation: j.conversation})

@@ -42,6 +42,9 @@ func (s *shard) receive(now time.Time, d transport.Datagram) {
 	default:
 		sa := s.reg.sas[h.ResponderSPI]
 		if sa == nil {
+			// INVALID_IKE_SPI would be allowed (RFC 7296 §1.5), but it is not
+			// protected: no client may end its SA over it, and to everybody
+			// else it tells which SPIs are in use.
 			s.reg.count(DropUnknownSPI)
 			return
 		}
