@@ -31,6 +31,7 @@ var printed = []struct {
 	{"bridgehead bench", "", initiator.LoadReport{}},
 	{"bridgehead check", "", checked{}},
 	{"bridgehead events", "One object a line, without indentation.", admin.Event{}},
+	{"bridgehead import", "", imported{}},
 	{"bridgehead probe", "", initiator.ProbeReport{}},
 	{"bridgehead profile", "", provision.Profile{}},
 	{"bridgehead sessions", "", sessionList{}},

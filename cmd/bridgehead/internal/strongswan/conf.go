@@ -86,7 +86,7 @@ func (r *confReader) includeLine(c *cursor, at Place) {
 	said := len(r.problems.list)
 	switch n := len(r.include(at, pattern)); {
 	case n > 0:
-		e.taken("%d files read in its place", n)
+		e.taken("what it names is read in its place")
 	case len(r.problems.list) == said:
 		e.unneeded("no file matches it")
 	}
@@ -115,7 +115,7 @@ func (r *confReader) header(c *cursor, at Place, word string) {
 		nameAt := c.place()
 		if c.until(blanks+`"#=`) != "setup" {
 			r.add(nameAt, "expected setup behind config")
-			r.current = nil
+			r.current = new(section)
 			return
 		}
 		r.begin(&section{kind: word, name: "setup", at: at})
@@ -124,7 +124,7 @@ func (r *confReader) header(c *cursor, at Place, word string) {
 		name, ok := r.word(c)
 		if !ok || name == "" {
 			r.add(nameAt, "expected the section's name behind %s", word)
-			r.current = nil
+			r.current = new(section)
 			return
 		}
 		r.begin(&section{kind: word, name: name, at: at})

@@ -97,7 +97,7 @@ func (l *loader) load(at Place, path string) {
 // include reads what a pattern matches, from the folder of the file that holds
 // it. It gives what became of it, for the report.
 func (l *loader) include(at Place, pattern string) (files []string) {
-	if len(l.chain) > maxDepth {
+	if len(l.chain) >= maxDepth {
 		l.add(at, "expected includes at most %d deep", maxDepth)
 		return nil
 	}
@@ -204,11 +204,12 @@ const blanks = " \t\r"
 // quoted reads a string in double quotes, the cursor being at the first one:
 // \n, \r, \t, \b and \f are control characters, a backslash at the end of a
 // line joins it with the next, any other character behind a backslash stands
-// for itself. In ok = false the closing quote is missing.
+// for itself. ok is false where the line ends before the closing quote does:
+// what follows can't be told from the string then.
 func (c *cursor) quoted() (s string, ok bool) {
 	c.next()
 	var b strings.Builder
-	for !c.end() {
+	for !c.end() && c.peek() != '\n' {
 		switch ch := c.next(); ch {
 		case '"':
 			return b.String(), true

@@ -17,6 +17,7 @@ type inheritance struct {
 	byName   map[string]*section
 	states   map[*section]state
 	resolved map[*section]map[string]*entry // what a section gives to others
+	depth    map[*section]int               // how many sections stand above it
 }
 
 type state uint8
@@ -31,6 +32,7 @@ func newInheritance(c *conf, kind string, ps *problems, suggest func(string, []s
 	h := &inheritance{
 		problems: ps, suggest: suggest, kind: kind,
 		byName: make(map[string]*section), states: make(map[*section]state), resolved: make(map[*section]map[string]*entry),
+		depth: make(map[*section]int),
 	}
 	for _, s := range c.sections {
 		if s.kind == kind {
@@ -59,7 +61,13 @@ func (h *inheritance) own(s *section) map[string]*entry {
 		case h.states[parent] == resolving:
 			h.problems.add(e.valueAt, "%q inherits from itself by this", parent.title())
 		default:
-			maps.Copy(all, h.own(parent))
+			inherited := h.own(parent)
+			if h.depth[parent] == maxDepth {
+				h.problems.add(e.valueAt, "expected also at most %d deep", maxDepth)
+				continue
+			}
+			h.depth[s] = max(h.depth[s], h.depth[parent]+1)
+			maps.Copy(all, inherited)
 		}
 	}
 	for _, e := range s.settings {

@@ -9,7 +9,7 @@ import (
 
 // Place is a position in a file of the input.
 type Place struct {
-	File   string `json:"file"`
+	File   string `json:"file"`   // as it was named, or found by an include
 	Line   int    `json:"line"`   // from 1; 0: the file as a whole
 	Column int    `json:"column"` // in characters, from 1; 0 with Line 0
 }
@@ -25,11 +25,10 @@ func (p Place) String() string {
 // line is file:line.
 func (p Place) line() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
-// Problem is one thing wrong with the input. Text says what was expected, and
-// never quotes where a secret may stand.
+// Problem is one thing wrong with the input.
 type Problem struct {
 	Place
-	Text string `json:"text"`
+	Text string `json:"text"` // what was expected; no secret is ever quoted
 }
 
 func (p Problem) String() string { return p.Place.String() + ": " + p.Text }

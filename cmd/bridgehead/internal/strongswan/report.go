@@ -18,17 +18,17 @@ const (
 // Directive is one directive of the input with what becomes of it.
 type Directive struct {
 	Place
-	Section string  `json:"section"` // such as "conn myvpn", or "connections.rw.local"; "" outside of one
-	Name    string  `json:"directive"`
-	Value   string  `json:"value"` // "" where it holds a secret
-	Outcome Outcome `json:"outcome"`
-	Note    string  `json:"note"` // taken over as what, not needed why, what to do
+	Section string  `json:"section"`   // such as "conn myvpn", or "connections.rw.local"; "" outside of one
+	Name    string  `json:"directive"` // its name, the type of a secret, or "include"
+	Value   string  `json:"value"`     // "" where it holds a secret
+	Outcome Outcome `json:"outcome"`   // what becomes of it
+	Note    string  `json:"note"`      // taken over as what, not needed why, what to do
 }
 
 // Report is what an import did with its input.
 type Report struct {
 	Connection string      `json:"connection"` // the one taken over
-	Users      int         `json:"users"`
+	Users      int         `json:"users"`      // how many are in the users file
 	Directives []Directive `json:"directives"` // in the order of reading
 	Notes      []string    `json:"notes"`      // what no single directive shows
 }
@@ -70,6 +70,7 @@ func (e *entry) unsupported(format string, args ...any) { e.judge(NotSupported, 
 type connection struct {
 	name     string
 	at       Place
+	rounds   int               // of authentication, at one end
 	settings []*entry          // in force, in the order of reading
 	lineage  map[*entry]*entry // of each setting that belongs to it: the one in force
 }

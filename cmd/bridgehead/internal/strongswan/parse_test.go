@@ -1,0 +1,262 @@
+package strongswan
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
+	"pgregory.net/rapid"
+
+	"bridgehead/ikev2/message"
+	"bridgehead/ikev2/suite"
+)
+
+// memory is a disk with these files; a pattern matches by its name alone.
+func memory(files map[string]string) disk {
+	return disk{
+		read: func(path string, most int) ([]byte, error) {
+			text, ok := files[path]
+			switch {
+			case !ok:
+				return nil, os.ErrNotExist
+			case len(text) > most:
+				return nil, errors.New("is too large")
+			}
+			return []byte(text), nil
+		},
+		glob: func(pattern string) ([]string, error) {
+			if _, ok := files[pattern]; ok {
+				return []string{pattern}, nil
+			}
+			return nil, nil
+		},
+	}
+}
+
+func TestValues(t *testing.T) {
+	text := strings.Join([]string{
+		"conn a\r",
+		"  plain=one   two\tthree # comment\r",
+		"\tquoted = \"one   two\" # comment",
+		"\tescaped=\"a \\\"b\\\" \\\\ \\t.\"",
+		"\tjoined=\"one\\",
+		"two\" three",
+		"\tkeyid=@#0a0b",
+		"\tstuck=value#comment",
+		"\tempty=",
+		"",
+		"  # a comment",
+		"\tlast=1",
+	}, "\n")
+	c, wrong := readConf("x", memory(map[string]string{"x": text}))
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
+	}
+	got := map[string]string{}
+	for _, e := range c.entries {
+		got[e.Name] = fmt.Sprintf("%d %s", e.Line, e.value)
+	}
+	want := map[string]string{
+		"plain": "2 one two three", "quoted": "3 one   two", "escaped": "4 a \"b\" \\ \t.", "joined": "5 onetwo three",
+		"keyid": "7 @#0a0b", "stuck": "8 value", "empty": "9 ", "last": "12 1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"0": 0, "30": 30 * time.Second, "2400s": 40 * time.Minute, "5m": 5 * time.Minute, "2h": 2 * time.Hour, "1d": 24 * time.Hour,
+	} {
+		if d, err := parseTime(text); err != nil || d != want {
+			t.Errorf("%s: %v %v", text, d, err)
+		}
+	}
+	for _, text := range []string{"", "s", "5ms", "1.5h", "-1s", "366d", "5 minutes", "99999999999999999999"} {
+		if d, err := parseTime(text); err == nil {
+			t.Errorf("%q is %v", text, d)
+		}
+	}
+}
+
+// TestEverySwanctlNameHasARule guards the two tables against each other.
+func TestEverySwanctlNameHasARule(t *testing.T) {
+	for path, name := range swanctlNames {
+		if connectionRules[name] == nil {
+			t.Errorf("%s goes to %s, which has no rule", path, name)
+		}
+	}
+	for name := range later {
+		if later[name].setting == "" && later[name].todo == "" {
+			t.Errorf("%s says nothing", name)
+		}
+	}
+}
+
+// TestALaterRowIsFlipped shows what a row of the table needs to take a
+// directive over.
+func TestALaterRowIsFlipped(t *testing.T) {
+	tr := newTranslator(Options{})
+	tr.later = map[string]counterpart{"leftupdown": {
+		setting: "host.updown",
+		value: func(s string) (string, error) {
+			if !filepath.IsAbs(s) {
+				return "", errors.New("a whole path")
+			}
+			return quote(s), nil
+		},
+	}}
+	good := &entry{Directive: Directive{Name: "leftupdown"}, rule: "leftupdown", value: "/etc/x.updown"}
+	bad := &entry{Directive: Directive{Name: "leftupdown"}, rule: "leftupdown", value: "x.updown", valueAt: Place{"f", 1, 2}}
+	tr.apply(tr.rules, good)
+	tr.apply(tr.rules, bad)
+	if good.Outcome != TakenOver || !strings.Contains(string(tr.plan.render("")), "[host]\nupdown = \"/etc/x.updown\"\n") {
+		t.Errorf("%v %v\n%s", good.Outcome, good.Note, tr.plan.render(""))
+	}
+	if err := tr.err(); err == nil || !strings.Contains(err.Error(), "f:1:2: leftupdown: expected a whole path") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSupportedProposalsParse holds that whatever strongSwan's notation brings,
+// what is kept of it is what bridgehead reads.
+func TestSupportedProposalsParse(t *testing.T) {
+	known := []string{"aes256", "aes128gcm16", "3des", "sha1", "sha256", "md5", "prfsha256", "modp1024", "x25519", "esn", "camellia256", "nonsense", ""}
+	rapid.Check(t, func(t *rapid.T) {
+		protocol := rapid.SampledFrom([]message.Protocol{message.ProtocolIKE, message.ProtocolESP}).Draw(t, "protocol")
+		proposal := rapid.Map(rapid.SliceOfN(rapid.SampledFrom(known), 0, 6), func(ws []string) string { return strings.Join(ws, "-") })
+		list := strings.Join(rapid.SliceOfN(proposal, 1, 3).Draw(t, "list"), ",")
+		kept, dropped := supported(protocol, list)
+		if len(kept) == 0 && len(dropped) == 0 {
+			t.Fatalf("%q disappears", list)
+		}
+		for _, k := range kept {
+			if _, err := suite.ParseProposals(protocol, k); err != nil {
+				t.Fatalf("%q of %q: %v", k, list, err)
+			}
+			for _, word := range strings.Split(k, "-") {
+				if slices.Contains([]string{"3des", "md5", "camellia256", "nonsense"}, word) {
+					t.Fatalf("%q of %q is kept", word, list)
+				}
+			}
+		}
+	})
+}
+
+// positions checks that problems and directives lie within their file.
+func positions(t *testing.T, text string, problems []Problem, entries []*entry) {
+	t.Helper()
+	lines := strings.Split(text, "\n")
+	check := func(p Place) {
+		if p.Line == 0 && p.Column == 0 {
+			return
+		}
+		if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len([]rune(lines[p.Line-1]))+1 {
+			t.Fatalf("%v lies outside of %d lines", p, len(lines))
+		}
+	}
+	for _, p := range problems {
+		check(p.Place)
+	}
+	for _, e := range entries {
+		check(e.Place)
+		check(e.valueAt)
+		if e.Name == "" || strings.ContainsAny(e.Name, "\n\" ") {
+			t.Fatalf("a directive is named %q", e.Name)
+		}
+	}
+}
+
+func FuzzConf(f *testing.F) {
+	for _, file := range []string{"testdata/seed/ipsec.conf", "testdata/flattened.conf"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Add(site["ipsec.conf"] + site["conf.d/10-staff.conf"])
+	f.Add("conn a\n also=a\nconn %default\n also=b\nconn b\n x=\"\\\n\"\ninclude x\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, wrong := readConf("x", memory(map[string]string{"x": text, "y": "  in=y\nconn y\n"}))
+		positions(t, text, wrong, slices.DeleteFunc(slices.Clone(c.entries), func(e *entry) bool { return e.File != "x" }))
+		if len(wrong) > 0 {
+			return
+		}
+		tr := newTranslator(Options{Name: "vpn.example.org"})
+		h := newInheritance(c, "conn", &tr.problems, tr.options.Suggest)
+		for _, s := range c.sections {
+			if s.kind == "conn" {
+				translate(t, tr, h.connection(s))
+			}
+		}
+	})
+}
+
+// translate judges a connection, whatever it is, and checks that each of its
+// settings has an outcome or a problem.
+func translate(t *testing.T, tr *translator, c *connection) {
+	t.Helper()
+	said := len(tr.list)
+	tr.connection = c
+	tr.judgeConnection()
+	for _, e := range c.settings {
+		if e.Outcome == "" && len(tr.list) == said && e.Name != "leftcert" && e.rule != "leftcert" {
+			t.Fatalf("%s has no outcome", e.Name)
+		}
+	}
+	var settings map[string]any
+	if err := toml.Unmarshal(tr.plan.render("x\n"), &settings); err != nil {
+		t.Fatalf("the configuration is no TOML: %v\n%s", err, tr.plan.render("x\n"))
+	}
+}
+
+func FuzzSwanctl(f *testing.F) {
+	f.Add(gate["swanctl.conf"])
+	f.Add(gate["users.conf"])
+	f.Add("a : b, c.d { x = \"y\\\nz\" }\nb { include y }\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		top, entries, wrong := readTree("x", memory(map[string]string{"x": text, "y": "in = y\ns { t = u }\n"}))
+		positions(t, text, wrong, slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool { return e.File != "x" }))
+		if len(wrong) > 0 {
+			return
+		}
+		tr := newTranslator(Options{Name: "vpn.example.org"})
+		tr.swanctl = true
+		v := newViewer(top, &tr.problems)
+		tr.judgeSecrets(v.section("secrets"), "/nowhere")
+		for _, pool := range v.section("pools").children {
+			if tr.pools == nil {
+				tr.pools = make(map[string]*view)
+			}
+			tr.pools[pool.name] = pool
+		}
+		for _, c := range v.section("connections").children {
+			translate(t, tr, tr.swanConnection(c))
+		}
+	})
+}
+
+// FuzzProposals feeds any text as a list of cipher suites.
+func FuzzProposals(f *testing.F) {
+	f.Add("aes256-sha256-modp2048,3des-sha1-modp1024")
+	f.Add("default,aes256-,,-")
+	f.Fuzz(func(t *testing.T, list string) {
+		for _, protocol := range []message.Protocol{message.ProtocolIKE, message.ProtocolESP} {
+			kept, _ := supported(protocol, list)
+			for _, k := range kept {
+				if _, err := suite.ParseProposals(protocol, k); err != nil && k != "default" {
+					t.Fatalf("%q: %v", k, err)
+				}
+			}
+		}
+	})
+}
