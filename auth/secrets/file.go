@@ -23,7 +23,8 @@ const (
 	IPsecSecrets
 )
 
-// lookEvery is the least time between two looks at the files for a change.
+// lookEvery is the least time between two looks at ipsec.secrets and all it
+// includes. The users file is one file: a look costs a login nothing.
 const lookEvery = time.Second
 
 // Options of Open; the zero value is ready for use.
@@ -41,9 +42,9 @@ type Report struct {
 	Err      error     // the file could not be read: the users of before stay in force
 }
 
-// File is a file of users in memory. It looks for changes of the files when
-// it is asked, at most once a second, and never mixes old and new. It is safe
-// for concurrent use.
+// File is a file of users in memory. It looks for changes when it is asked,
+// with ipsec.secrets at most once a second, and never mixes old and new. It is
+// safe for concurrent use.
 type File struct {
 	path    string
 	options Options
@@ -134,8 +135,13 @@ func (f *File) Lookup(ctx context.Context, name string) (auth.Account, bool, err
 // refresh reads changed files again. Only one caller does; the others go on
 // with what is in force.
 func (f *File) refresh() {
-	now, looked := f.options.Now().UnixNano(), f.looked.Load()
-	if now-looked < int64(lookEvery) || !f.looked.CompareAndSwap(looked, now) || !f.loading.TryLock() {
+	if f.options.Format == IPsecSecrets {
+		now, looked := f.options.Now().UnixNano(), f.looked.Load()
+		if now-looked < int64(lookEvery) || !f.looked.CompareAndSwap(looked, now) {
+			return
+		}
+	}
+	if !f.loading.TryLock() {
 		return
 	}
 	defer f.loading.Unlock()

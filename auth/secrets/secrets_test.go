@@ -335,6 +335,22 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+func TestChangesOfTheUsersFileAreSeenAtOnce(t *testing.T) {
+	path := write(t, t.TempDir(), "users", "")
+	c := &clock{now: time.Unix(1e9, 0)}
+	f := open(t, path, Options{Now: c.Now})
+	for _, name := range []string{"alice", "bob"} {
+		if err := Add(path, User{Name: name, Hash: auth.HashPassword([]byte("x"))}); err != nil {
+			t.Fatal(err)
+		}
+		lookup(t, f, name)
+	}
+	if err := Remove(path, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	absent(t, f, "alice")
+}
+
 func TestChangesAreSeenOnLookupOnceASecond(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, dir, "ipsec.secrets", "include *.inc\nroot : EAP \"x\"\n")

@@ -35,7 +35,7 @@ func (a *app) usersCommand() *cobra.Command {
 		Use:   "users",
 		Short: "List and change the file of users",
 		Long: `Users lists and changes the file of users, which holds NT hashes, never
-passwords. A running gateway sees a change within a second.`,
+passwords. A running gateway sees a change at once.`,
 	}
 	c.PersistentFlags().StringVar(&file, "file", config.Default().Auth.File.Path, "`FILE` of users")
 	c.AddCommand(a.usersAdd(&file), a.usersList(&file), a.usersRemove(&file), a.usersPasswd(&file))
