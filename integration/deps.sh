@@ -9,6 +9,7 @@ packages=(
   strongswan-charon strongswan-swanctl charon-cmd strongswan-libcharon
   libcharon-extra-plugins libcharon-extauth-plugins
   libstrongswan-standard-plugins libstrongswan-extra-plugins
+  user-mode-linux kmod # a kernel with ESP
 )
 
 missing=()

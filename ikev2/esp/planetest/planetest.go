@@ -29,6 +29,14 @@ type Subject struct {
 	// Received are the inner packets that the plane let through to that
 	// network, in order.
 	Received <-chan []byte
+
+	// CountsAuthentic: the plane counts packets that its selectors then drop,
+	// as Linux does.
+	CountsAuthentic bool
+	// LearnsLater: the plane is told apart from the packets that the peer uses
+	// a new Child SA, so for a moment it still sends on the old one, which is
+	// as good.
+	LearnsLater bool
 }
 
 // patience bounds the wait for a packet that must come. That a packet does not
@@ -176,6 +184,17 @@ func (p *peer) sendRaw(b []byte) {
 // which must be for its SA.
 func (p *peer) receive() []byte {
 	p.w.Helper()
+	b := p.datagram()
+	inner, _, err := p.in.Open(b)
+	if err != nil {
+		p.w.Fatalf("SPI %08x received: %v", binary.BigEndian.Uint32(b), err)
+	}
+	return inner
+}
+
+// datagram gives the next datagram at the peer's socket, of at least 4 octets.
+func (p *peer) datagram() []byte {
+	p.w.Helper()
 	buf := make([]byte, 1<<16)
 	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		p.w.Fatal(err)
@@ -187,11 +206,10 @@ func (p *peer) receive() []byte {
 	if from != p.w.Local {
 		p.w.Errorf("received from %s, want %s", from, p.w.Local)
 	}
-	inner, _, err := p.in.Open(buf[:n])
-	if err != nil {
-		p.w.Fatalf("SPI %08x received: %v", binary.BigEndian.Uint32(buf), err)
+	if n < 4 {
+		p.w.Fatalf("the peer received %x", buf[:n])
 	}
-	return inner
+	return buf[:n]
 }
 
 // wantOut gives the subject an inner packet, which must reach the peer.
@@ -200,6 +218,28 @@ func (p *peer) wantOut(inner []byte) {
 	p.w.offer(inner)
 	if got := p.receive(); !bytes.Equal(got, inner) {
 		p.w.Fatalf("the peer received\n%x, want\n%x", got, inner)
+	}
+}
+
+// awaitSwitch gives the subject inner packets until one reaches the peer on the
+// SA that replaces p's. None may be lost meanwhile.
+func (p *peer) awaitSwitch(renewed *peer, inner []byte) {
+	p.w.Helper()
+	for end := time.Now().Add(patience); ; {
+		p.w.offer(inner)
+		got := p.datagram()
+		if binary.BigEndian.Uint32(got) == renewed.child.Out.SPI {
+			if opened, _, err := renewed.in.Open(got); err != nil || !bytes.Equal(opened, inner) {
+				p.w.Fatalf("the peer received %x, %v", opened, err)
+			}
+			return
+		}
+		if _, _, err := p.in.Open(got); err != nil {
+			p.w.Fatalf("on the old SA the peer received: %v", err)
+		}
+		if time.Now().After(end) {
+			p.w.Fatal("the new SA does not begin to send")
+		}
 	}
 }
 

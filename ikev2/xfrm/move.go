@@ -1,0 +1,143 @@
+package xfrm
+
+import (
+	"context"
+	"errors"
+
+	"bridgehead/ikev2/esp"
+)
+
+// sequenceMargin is left out of the outbound sequence numbers by a Move: the
+// old state may protect so many packets between being read and removed, and no
+// number may be used twice with one key (RFC 4106 §3.1).
+const sequenceMargin = 1 << 20
+
+// Move gives a Child SA new outer addresses, in at most five round trips. What
+// may be lost is in the package's documentation. A *KernelError leaves the
+// Child SA unusable in the worst case; remove it then.
+func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.children[id]
+	if !ok {
+		return &UnknownChildError{id}
+	}
+	if to == c.Path {
+		return nil
+	}
+	from := c.Path
+	in, out, err := p.read(c)
+	if err != nil {
+		return err
+	}
+	var add, remove change
+	if c.phase == sending {
+		if err := p.moveOutbound(&add, &remove, c, to, out); err != nil {
+			return err
+		}
+	}
+	p.moveInbound(&add, &remove, c, to, in)
+	if err := p.run(&add); err != nil {
+		return err
+	}
+	delete(p.inbound, c.inboundID(from))
+	p.inbound[c.inboundID(to)] = c
+	if c.phase == sending {
+		delete(p.outbound, c.outboundID(from))
+		p.outbound[c.outboundID(to)] = c
+	}
+	c.Path = to
+	err = p.run(&remove)
+	if c.phase == waiting {
+		// The peer asks for the move in an exchange after the one that made the
+		// Child SA, so it has it.
+		err = errors.Join(err, p.beginSending(c))
+	}
+	return err
+}
+
+// moveOutbound keeps the state where only ports change. Where the peer's
+// address does, old and new state are there at once. Otherwise the one must go
+// before the other can be added.
+func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read counters) error {
+	from := c.Path
+	old, moved := c.outbound(from), c.outbound(to)
+	for _, s := range []*state{old, moved} {
+		s.mark, s.ifID = p.config.OutputMark, p.config.InterfaceID
+	}
+	if old.id == moved.id && old.source == moved.source && old.encap == moved.encap {
+		add.add(newState(moved, true), newState(old, true))
+		return nil
+	}
+	sequence := *read.replay
+	sequence.sent += sequenceMargin
+	if sequence.sent < sequenceMargin || !moved.esn && sequence.sent > softSequence32 {
+		return &ChildError{c.ID, errSequence}
+	}
+	moved.replay, moved.lifetime = &sequence, read.lifetime
+	if old.id == moved.id {
+		add.remove(deleteState(old.id))
+		add.add(newState(moved, false), request{})
+	} else {
+		add.add(newState(moved, false), deleteState(moved.id))
+		remove.remove(deleteState(old.id))
+	}
+	if c.flow.sender == c {
+		p.retarget(add, c, to)
+	}
+	return nil
+}
+
+// moveInbound keeps the state if it can: the kernel takes packets from any
+// source, and the one noted only decides what it reports as a new mapping.
+func (p *Plane) moveInbound(add, remove *change, c *child, to esp.Path, read counters) {
+	from := c.Path
+	old, moved := c.inbound(from), c.inbound(to)
+	for _, s := range []*state{old, moved} {
+		s.ifID = p.config.InterfaceID
+		if c.phase == waiting {
+			s.softLimit = 0
+		}
+	}
+	kept := old.id == moved.id && old.encap == moved.encap
+	if kept && !moved.encap {
+		return
+	}
+	if kept && (old.source == moved.source || p.capabilities.MappingInterval) {
+		add.add(newState(moved, true), newState(old, true))
+		return
+	}
+	moved.replay, moved.lifetime = read.replay, read.lifetime
+	if old.id == moved.id {
+		add.remove(deleteState(old.id))
+		add.add(newState(moved, false), request{})
+		return
+	}
+	add.add(newState(moved, false), deleteState(moved.id))
+	remove.remove(deleteState(old.id))
+}
+
+// read gives the counters of a child's states; those of the outbound one are
+// empty unless it sends.
+func (p *Plane) read(c *child) (in, out counters, err error) {
+	requests := []request{readState(c.inboundID(c.Path))}
+	if c.phase == sending {
+		requests = append(requests, readState(c.outboundID(c.Path)))
+	}
+	answers, err := p.link.do(requests)
+	if err != nil {
+		return in, out, err
+	}
+	for i, into := range []*counters{&in, &out}[:len(answers)] {
+		if answers[i].err != nil {
+			return in, out, answers[i].err
+		}
+		if *into, err = parseCounters(answers[i].body); err != nil {
+			return in, out, err
+		}
+	}
+	return in, out, nil
+}

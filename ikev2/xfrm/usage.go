@@ -1,0 +1,86 @@
+package xfrm
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"bridgehead/ikev2/esp"
+)
+
+// Usage reports on the Child SAs named, or on all if ids is nil. The kernel
+// counts a packet once it is authentic, before its selectors are checked.
+// LastIn is when Usage first found more packets than before: late by as much as
+// the calls lie apart.
+func (p *Plane) Usage(ctx context.Context, ids []esp.ChildID) ([]esp.Usage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var chosen []*child
+	if ids == nil {
+		chosen = p.sorted()
+	}
+	for _, id := range ids {
+		if c, ok := p.children[id]; ok {
+			chosen = append(chosen, c)
+		}
+	}
+	requests := make([]request, 0, 2*len(chosen))
+	for _, c := range chosen {
+		requests = append(requests, readState(c.inboundID(c.Path)))
+		if c.phase == sending {
+			requests = append(requests, readState(c.outboundID(c.Path)))
+		}
+	}
+	answers, err := p.link.do(requests)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]esp.Usage, 0, len(chosen))
+	for _, c := range chosen {
+		in, err := found(answers[0])
+		answers = answers[1:]
+		if err != nil {
+			return nil, err
+		}
+		out := c.carried
+		if c.phase == sending {
+			if out, err = found(answers[0]); err != nil {
+				return nil, err
+			}
+			answers = answers[1:]
+		}
+		all = append(all, p.usage(c, in, out))
+	}
+	return all, nil
+}
+
+// found reads counters; none if another program removed the state, which is
+// for Reconcile to tell.
+func found(a answer) (counters, error) {
+	if errors.Is(a.err, unix.ESRCH) {
+		return counters{}, nil
+	}
+	if a.err != nil {
+		return counters{}, a.err
+	}
+	return parseCounters(a.body)
+}
+
+func (p *Plane) usage(c *child, in, out counters) esp.Usage {
+	if in.packets > c.packets {
+		c.packets, c.lastIn = in.packets, p.config.Now()
+	}
+	sent := uint64(0)
+	if out.replay != nil {
+		sent = out.replay.sent
+	}
+	return esp.Usage{
+		ID:      c.ID,
+		BytesIn: in.bytes, PacketsIn: in.packets, BytesOut: out.bytes, PacketsOut: out.packets,
+		LastIn: c.lastIn, OutboundRemaining: c.remaining(sent),
+	}
+}
