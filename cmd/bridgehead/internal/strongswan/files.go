@@ -142,10 +142,14 @@ type cursor struct {
 	text string
 	at   int // octet
 	line int
-	from int // octet where the line begins
+
+	counted int // octet up to which columns are counted
+	column  int // of that octet
 }
 
-func newCursor(file, text string) *cursor { return &cursor{file: file, text: text, line: 1} }
+func newCursor(file, text string) *cursor {
+	return &cursor{file: file, text: text, line: 1, column: 1}
+}
 
 // peek is the next octet, 0 at the end.
 func (c *cursor) peek() byte {
@@ -163,15 +167,18 @@ func (c *cursor) next() byte {
 	}
 	if b == '\n' {
 		c.line++
-		c.from = c.at
+		c.counted, c.column = c.at, 1
 	}
 	return b
 }
 
 func (c *cursor) end() bool { return c.at == len(c.text) }
 
+// place is where the cursor stands. A long line is counted once.
 func (c *cursor) place() Place {
-	return Place{c.file, c.line, utf8.RuneCountInString(c.text[c.from:c.at]) + 1}
+	c.column += utf8.RuneCountInString(c.text[c.counted:c.at])
+	c.counted = c.at
+	return Place{c.file, c.line, c.column}
 }
 
 // skip steps over all octets of a set; none of them may be a line's end.

@@ -18,7 +18,11 @@ type inheritance struct {
 	states   map[*section]state
 	resolved map[*section]map[string]*entry // what a section gives to others
 	depth    map[*section]int               // how many sections stand above it
+	budget   int                            // settings that may still be inherited
 }
+
+// maxInherited bounds what also= and %default can multiply.
+const maxInherited = 1 << 20
 
 type state uint8
 
@@ -32,7 +36,7 @@ func newInheritance(c *conf, kind string, ps *problems, suggest func(string, []s
 	h := &inheritance{
 		problems: ps, suggest: suggest, kind: kind,
 		byName: make(map[string]*section), states: make(map[*section]state), resolved: make(map[*section]map[string]*entry),
-		depth: make(map[*section]int),
+		depth: make(map[*section]int), budget: maxInherited,
 	}
 	for _, s := range c.sections {
 		if s.kind == kind {
@@ -67,7 +71,7 @@ func (h *inheritance) own(s *section) map[string]*entry {
 				continue
 			}
 			h.depth[s] = max(h.depth[s], h.depth[parent]+1)
-			maps.Copy(all, inherited)
+			h.inherit(all, inherited, e.valueAt)
 		}
 	}
 	for _, e := range s.settings {
@@ -77,6 +81,16 @@ func (h *inheritance) own(s *section) map[string]*entry {
 	}
 	h.states[s], h.resolved[s] = done, all
 	return all
+}
+
+// inherit copies settings as long as the budget lasts.
+func (h *inheritance) inherit(to, from map[string]*entry, at Place) {
+	spent := h.budget < 0
+	if h.budget -= len(from); h.budget >= 0 {
+		maps.Copy(to, from)
+	} else if !spent {
+		h.problems.add(at, "expected at most %d inherited settings", maxInherited)
+	}
 }
 
 func (h *inheritance) didYouMean(name string) string {
@@ -90,9 +104,9 @@ func (h *inheritance) didYouMean(name string) string {
 func (h *inheritance) connection(s *section) *connection {
 	inForce := make(map[string]*entry)
 	if d := h.byName[everySection]; d != nil && d != s {
-		maps.Copy(inForce, h.own(d))
+		h.inherit(inForce, h.own(d), d.at)
 	}
-	maps.Copy(inForce, h.own(s))
+	h.inherit(inForce, h.own(s), s.at)
 	c := &connection{name: s.name, at: s.at, lineage: make(map[*entry]*entry)}
 	visited := make(map[*section]bool)
 	h.trace(h.byName[everySection], inForce, c, visited)
@@ -103,10 +117,11 @@ func (h *inheritance) connection(s *section) *connection {
 // trace notes for each setting of a section and its parents which one is in
 // force.
 func (h *inheritance) trace(s *section, inForce map[string]*entry, c *connection, visited map[*section]bool) {
-	if s == nil || visited[s] {
+	if s == nil || visited[s] || h.budget < 0 {
 		return
 	}
 	visited[s] = true
+	h.budget -= len(s.settings)
 	for _, e := range s.settings {
 		if e.Name == "also" {
 			h.trace(h.byName[e.value], inForce, c, visited)

@@ -1,6 +1,7 @@
 package strongswan
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -110,7 +111,11 @@ func (t *translator) alsoTaken() {
 func (t *translator) readSecrets(path string) {
 	lines, wrong, err := secrets.ReadIPsec(path)
 	if err != nil {
-		t.add(Place{File: path}, "%v", err)
+		unread := new(secrets.ReadError)
+		if errors.As(err, &unread) {
+			err = errors.New(reason(unread.Err))
+		}
+		t.add(Place{File: path}, "%v; expected the file with the users and the key, see --secrets", err)
 		return
 	}
 	warnings := make(map[string][]string) // by file:line

@@ -260,3 +260,45 @@ func FuzzProposals(f *testing.F) {
 		}
 	})
 }
+
+// hostile are texts whose reading could take more than linear time.
+func hostile(n int) map[string]string {
+	var also strings.Builder
+	also.WriteString("conn %default\n" + strings.Repeat("\ta=1\n", n) + "conn w\n")
+	for i := range n {
+		fmt.Fprintf(&also, "\ts%d=1\n", i)
+	}
+	also.WriteString("conn x\n" + strings.Repeat("\talso=w\n", n))
+	return map[string]string{
+		"long value":     "conn a\n x=" + strings.Repeat("a ", n),
+		"many errors":    strings.Repeat("x\n", n),
+		"also":           also.String(),
+		"sections":       strings.Repeat("conn a\n", n),
+		"braces":         strings.Repeat("a{", n),
+		"swan sections":  "connections{" + strings.Repeat("a{}", n) + "}",
+		"swan long line": "a{" + strings.Repeat("b=c\\ ", n),
+	}
+}
+
+// BenchmarkHostile shows that the time grows as the input does.
+func BenchmarkHostile(b *testing.B) {
+	for _, n := range []int{1000, 10000, 100000} {
+		for name, text := range hostile(n) {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					from := memory(map[string]string{"x": text})
+					var ps problems
+					c, _ := readConf("x", from)
+					h := newInheritance(c, "conn", &ps, func(string, []string) string { return "" })
+					for _, s := range c.sections {
+						h.connection(s)
+					}
+					top, _, _ := readTree("x", from)
+					newViewer(top, &ps).section("connections")
+				}
+			})
+		}
+	}
+}

@@ -12,6 +12,7 @@ type node struct {
 	at       Place
 	settings []*entry // of one name, the last one counts
 	children []*node
+	byName   map[string]*node // the children
 	refs     []reference
 }
 
@@ -22,12 +23,15 @@ type reference struct {
 }
 
 // child gives a section below n; nil if there is none.
-func (n *node) child(name string) *node {
-	i := slices.IndexFunc(n.children, func(c *node) bool { return c.name == name })
-	if i < 0 {
-		return nil
+func (n *node) child(name string) *node { return n.byName[name] }
+
+// add puts a new section below n.
+func (n *node) add(child *node) {
+	if n.byName == nil {
+		n.byName = make(map[string]*node)
 	}
-	return n.children[i]
+	n.children = append(n.children, child)
+	n.byName[child.name] = child
 }
 
 // swanReader reads swanctl.conf.
@@ -190,14 +194,16 @@ func (r *swanReader) section(c *cursor, at Place, name string) {
 	}
 	c.next()
 	parent := r.current()
+	if len(r.open) > maxDepth {
+		r.add(at, "expected sections at most %d deep", maxDepth)
+		r.open = append(r.open, parent) // for the brace that closes it
+		return
+	}
 	n := parent.child(name)
 	if n == nil {
 		n = &node{name: name, path: strings.TrimPrefix(parent.path+"."+name, "."), at: at}
-		parent.children = append(parent.children, n)
+		parent.add(n)
 	}
 	n.refs = append(n.refs, refs...)
-	if len(r.open) > maxDepth {
-		r.add(at, "expected sections at most %d deep", maxDepth)
-	}
 	r.open = append(r.open, n)
 }

@@ -115,6 +115,7 @@ func TestSwanctlRefused(t *testing.T) {
 		"include of itself":    {change(conf, "include users.conf", "include swanctl.conf"), "swanctl.conf:50:1: swanctl.conf includes itself"},
 		"include without name": {change(conf, "include users.conf", "include #"), "swanctl.conf:50:1: expected one file or pattern behind include"},
 		"no such pool":         {change(conf, "pools = v4, v6", "pools = v4, w6"), `swanctl.conf:33:11: no pool "w6"`},
+		"sections too deep":    {map[string]string{conf: strings.Repeat("a{", 11) + strings.Repeat("}", 11)}, "swanctl.conf:1:21: expected sections at most 10 deep"},
 		"second round":         {change(conf, "children\n", "remote-2 { auth = pubkey }\nchildren\n"), `swanctl.conf:11:2: "rw" can't be taken over: it asks for a second authentication`},
 		"no traffic selector":  {change(conf, "local_ts = 0.0.0.0/0,::/0", ""), `swanctl.conf:11:2: "rw" doesn't say what clients may reach`},
 		"dynamic selector":     {change(conf, "local_ts = 0.0.0.0/0,::/0", "local_ts = dynamic"), "swanctl.conf:26:16: local_ts: dynamic is the gateway's own address"},

@@ -13,8 +13,9 @@ type view struct {
 	children []*view
 }
 
-// maxViews bounds what references can multiply.
-const maxViews = 10000
+// maxViews bounds what references can multiply: a large file has some 100,000
+// sections.
+const maxViews = 1 << 18
 
 // viewer resolves references.
 type viewer struct {
@@ -47,8 +48,9 @@ func (v *viewer) view(nodes []*node, depth int) *view {
 		return w
 	}
 	var all []*node
+	seen := make(map[*node]bool)
 	for _, n := range nodes {
-		all = v.expand(all, n)
+		all = v.expand(all, n, seen)
 	}
 	own := make(map[string]*entry)
 	var names []string
@@ -81,10 +83,12 @@ func (v *viewer) view(nodes []*node, depth int) *view {
 }
 
 // expand appends a section and those it inherits from, each once.
-func (v *viewer) expand(all []*node, n *node) []*node {
-	if slices.Contains(all, n) {
+func (v *viewer) expand(all []*node, n *node, seen map[*node]bool) []*node {
+	if seen[n] {
 		return all
 	}
+	seen[n] = true
+	v.views++
 	all = append(all, n)
 	for _, ref := range n.refs {
 		parent := v.top
@@ -97,7 +101,7 @@ func (v *viewer) expand(all []*node, n *node) []*node {
 			v.say(ref.at, "no section %q; expected the dotted name of a section of this configuration", ref.path)
 			continue
 		}
-		all = v.expand(all, parent)
+		all = v.expand(all, parent, seen)
 	}
 	return all
 }
