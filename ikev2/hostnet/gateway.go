@@ -105,6 +105,9 @@ func checkFamilies(families []Family, mtu int) error {
 	return nil
 }
 
+// Families gives those that occur among prefixes, IPv4 first.
+func Families(prefixes []netip.Prefix) []Family { return familiesOf(prefixes, nil) }
+
 // familiesOf gives the families that occur, IPv4 first.
 func familiesOf(prefixes []netip.Prefix, addrs []netip.Addr) []Family {
 	var has4, has6 bool

@@ -59,6 +59,12 @@ func ForwardingSysctl(f Family) string {
 	return fmt.Sprintf("%v = %s", f.forwardingSwitch(), forwardingOn)
 }
 
+// LinkForwardingSysctl is the line for sysctl.conf(5) that makes a router forward
+// what comes in by device.
+func LinkForwardingSysctl(f Family, device string) string {
+	return fmt.Sprintf("%v = %s", f.conf(device, "forwarding"), forwardingOn)
+}
+
 // AcceptRASysctl is the line for sysctl.conf(5) that keeps device listening for
 // router advertisements on a router.
 func AcceptRASysctl(device string) string {

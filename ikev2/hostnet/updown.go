@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -16,7 +15,8 @@ import (
 
 // ScriptConfig says what a Script runs. Fields without a remark must be set.
 type ScriptConfig struct {
-	// Command is the program's path and its arguments. No shell reads them.
+	// Command is the program's path, absolute or from the gateway's own folder,
+	// and its arguments. No shell reads them.
 	Command []string
 	// Journal is a file of the Script's own. A session is written down there
 	// before the program hears of it.
@@ -103,9 +103,17 @@ type visit struct {
 // sessions' ends will be the first runs. The error is a *ConfigError, a
 // *BusyError or a *JournalError.
 func OpenScript(c ScriptConfig) (*Script, error) {
-	if err := checkCommand(c.Command); err != nil {
+	if len(c.Command) == 0 {
+		return nil, &ConfigError{Detail: "an updown script needs a program"}
+	}
+	path, err := filepath.Abs(c.Command[0]) // it runs in another folder
+	if err != nil {
+		return nil, &ConfigError{Detail: err.Error()}
+	}
+	if err := CheckScript(path); err != nil {
 		return nil, err
 	}
+	c.Command = append([]string{path}, c.Command[1:]...)
 	c.Timeout = cmp.Or(c.Timeout, DefaultScriptTimeout)
 	c.Workers = cmp.Or(c.Workers, DefaultScriptWorkers)
 	l, err := openLedger[told](c.Journal)
@@ -128,20 +136,17 @@ func OpenScript(c ScriptConfig) (*Script, error) {
 	return s, nil
 }
 
-// checkCommand refuses what cannot be run, or could be by mistake.
-func checkCommand(command []string) error {
-	if len(command) == 0 || !filepath.IsAbs(command[0]) {
-		return &ConfigError{Detail: fmt.Sprintf("updown script %q: expected an absolute path", command)}
-	}
-	path := command[0]
+// CheckScript refuses, with a *ConfigError, a program that cannot be run or
+// that everybody could change.
+func CheckScript(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return &ConfigError{Detail: fmt.Sprintf("updown script: %v", err)}
+		return &ConfigError{Detail: err.Error()}
 	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-		return &ConfigError{Detail: fmt.Sprintf("updown script %s cannot be run: expected a program; chmod +x makes it one", path)}
+		return &ConfigError{Detail: path + " cannot be run: expected a program; chmod +x makes it one"}
 	case info.Mode()&0o002 != 0:
-		return &ConfigError{Detail: fmt.Sprintf("updown script %s can be changed by everybody and would run as root: chmod o-w it", path)}
+		return &ConfigError{Detail: path + " can be changed by everybody and would run with the gateway's rights: chmod o-w it"}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"bridgehead/ikev2/hostnet"
 	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/suite"
 )
@@ -19,6 +20,7 @@ type Config struct {
 	ESP       ESP
 	DataPlane DataPlane
 	NAT       NAT
+	Hooks     Hooks
 	Auth      Auth
 	Log       Log
 	Paths     Paths
@@ -46,6 +48,9 @@ type Addresses struct {
 	DNS     []netip.Addr   // empty: clients keep their own
 	Subnets []netip.Prefix // what clients may reach; empty: everything
 	Domains []string       // split DNS (RFC 8598); empty: none
+	// Announce is the interface on which the gateway answers ARP and NDP for
+	// clients; empty: none.
+	Announce string
 }
 
 // IKE is [ike].
@@ -71,7 +76,7 @@ type DataPlane struct {
 	Device string // name of the TUN device, %d becoming a free number; default "bridgehead%d"
 	MTU    int    // of the TUN device, octets; default 1400
 	// Forward makes the host a router while the gateway runs, where it is none
-	// yet; default true.
+	// yet, and lets it answer NDP for clients; default true.
 	Forward bool
 }
 
@@ -84,6 +89,12 @@ const (
 // NAT is [nat]: what the gateway's host does with forwarded traffic.
 type NAT struct {
 	Masquerade bool // clients appear with the gateway's own address; default false
+}
+
+// Hooks is [hooks]: programs of the site.
+type Hooks struct {
+	UpDown  string        // hears of sessions as strongSwan's updown script does; empty: none
+	Timeout time.Duration // of one run; default 10s
 }
 
 // Auth is [auth]: who decides.
@@ -144,6 +155,7 @@ func Default() *Config {
 		},
 		ESP:       ESP{Proposals: suite.DefaultESP()},
 		DataPlane: DataPlane{Kind: PlaneAuto, Device: "bridgehead%d", MTU: 1400, Forward: true},
+		Hooks:     Hooks{Timeout: hostnet.DefaultScriptTimeout},
 		Auth:      Auth{Backend: BackendFile, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto}},
 		Log:       Log{Level: slog.LevelInfo, Format: LogAuto},
 		Paths:     Paths{State: "/var/lib/bridgehead", Control: DefaultControl},

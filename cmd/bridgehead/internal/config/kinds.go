@@ -54,6 +54,18 @@ func pathKind() kind[string] {
 	}, quoted[string]}
 }
 
+// optional makes a text that may be empty, for what is left out.
+func optional(k kind[string]) kind[string] {
+	parse := k.parse
+	k.parse = func(v *value) (string, error) {
+		if v.text == "" {
+			return "", nil
+		}
+		return parse(v)
+	}
+	return k
+}
+
 // nameKind is what clients type: a DNS name or an address.
 func nameKind() kind[string] {
 	return kind[string]{unstable.String, `a DNS name or an address, such as "vpn.example.org"`, parseText(ServerName), quoted[string]}

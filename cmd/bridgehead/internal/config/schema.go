@@ -151,6 +151,7 @@ var schema = []setting{
 	many("addresses.dns", "name servers for clients", addressKind(), func(c *Config) *[]netip.Addr { return &c.Addresses.DNS }),
 	many("addresses.subnets", "what clients may reach; none listed: everything", prefixKind(), func(c *Config) *[]netip.Prefix { return &c.Addresses.Subnets }),
 	many("addresses.domains", "domains that clients resolve through the tunnel (RFC 8598)", domainKind(), func(c *Config) *[]string { return &c.Addresses.Domains }),
+	one("addresses.announce", `interface on which ARP and NDP are answered for clients; "": none`, optional(deviceKind()), func(c *Config) *string { return &c.Addresses.Announce }),
 
 	one("ike.proposals", "what IKE is protected with", proposalsKind(`proposals such as "aes256-sha256-modp2048,aes128gcm16-prfsha256-x25519"`, parseIKE), func(c *Config) *suite.Proposals { return &c.IKE.Proposals }),
 	one("ike.order", "whose preference counts", orderKind(), func(c *Config) *suite.Order { return &c.IKE.Order }),
@@ -166,9 +167,12 @@ var schema = []setting{
 	one("dataplane.kind", "how traffic is moved", choice(PlaneAuto, PlaneUserspace), func(c *Config) *string { return &c.DataPlane.Kind }),
 	one("dataplane.device", "name of the TUN device; %d becomes a free number", deviceKind(), func(c *Config) *string { return &c.DataPlane.Device }),
 	one("dataplane.mtu", "of the TUN device, octets", number(1280, 9000), func(c *Config) *int { return &c.DataPlane.MTU }),
-	one("dataplane.forward", "make the host a router while the gateway runs, where it is none yet", boolKind(), func(c *Config) *bool { return &c.DataPlane.Forward }),
+	one("dataplane.forward", "make the host a router that answers NDP for clients while the gateway runs, where it is none yet", boolKind(), func(c *Config) *bool { return &c.DataPlane.Forward }),
 
 	one("nat.masquerade", "clients appear with the gateway's own address", boolKind(), func(c *Config) *bool { return &c.NAT.Masquerade }),
+
+	one("hooks.updown", `program that hears of sessions as strongSwan's updown script does; "": none`, optional(pathKind()), func(c *Config) *string { return &c.Hooks.UpDown }),
+	one("hooks.timeout", "how long one run of it may take", durationKind(), func(c *Config) *time.Duration { return &c.Hooks.Timeout }),
 
 	one("auth.backend", "who decides", backendKind(), func(c *Config) *string { return &c.Auth.Backend }),
 	one("auth.file.path", "the file of users", pathKind(), func(c *Config) *string { return &c.Auth.File.Path }),

@@ -8,10 +8,15 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"bridgehead/ikev2/hostnet"
 )
 
 // minLoginTimeout leaves time for a retransmission.
 const minLoginTimeout = time.Second
+
+// minHookTimeout leaves time for a program to begin at all.
+const minHookTimeout = 100 * time.Millisecond
 
 // validate checks what no single value shows: how settings fit together, and
 // the files they name.
@@ -28,6 +33,9 @@ func (c *Config) validate() []Problem {
 	}
 	if d := c.IKE.DPD; d > 0 && d < 10*time.Second {
 		problems = append(problems, c.Warn("ike.dpd", -1, "ike.dpd: under 10s wakes and loses sleeping phones", "40m suits phones"))
+	}
+	if d := c.Hooks.Timeout; d < minHookTimeout {
+		problems = append(problems, c.At("hooks.timeout", -1, fmt.Sprintf("hooks.timeout: %s is too short for any program", d), "expected 100ms or more; 10s suits most"))
 	}
 	return append(problems, c.validateFiles()...)
 }
@@ -111,6 +119,11 @@ func (c *Config) validateFiles() []Problem {
 	for i, p := range c.Server.Chain {
 		if _, err := os.Stat(p); err != nil {
 			problems = append(problems, c.At("server.chain", i, fmt.Sprintf("server.chain: %s: %s", p, reason(err)), "expected a file or a folder with certificates"))
+		}
+	}
+	if p := c.Hooks.UpDown; p != "" {
+		if err := hostnet.CheckScript(p); err != nil {
+			problems = append(problems, c.At("hooks.updown", -1, "hooks.updown: "+err.Error(), ""))
 		}
 	}
 	problems = append(problems, c.needFile("auth.file.path", -1, c.Auth.File.Path, "make it with: "+c.AddUser())...)

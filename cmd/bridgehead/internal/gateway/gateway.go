@@ -53,9 +53,11 @@ type Gateway struct {
 	pools     *lease.Pools
 	transport *transport.Transport
 	tunnel    *tunnel.Tunnel
-	host      func() error // puts the host's network back, once
-	restored  []string     // what a crash had left on the host
-	cautions  []string     // what on the host may keep traffic from flowing
+	host      func() error       // puts the host's network back, once
+	restored  []string           // what a crash had left on the host
+	cautions  []string           // what on the host may keep traffic from flowing
+	announcer *hostnet.Announcer // nil: clients are not announced
+	script    *hostnet.Script    // nil: no program hears of sessions
 	responder *ikev2.Responder
 	admin     *admin.Server
 
@@ -74,7 +76,8 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 	g.metrics = newMetrics(registry, o.Version)
 	for _, step := range []func(ctx context.Context) error{
 		func(context.Context) error { return forbidCoreDumps() },
-		g.openIdentities, g.openUsers, g.openLeases, g.openTransport, g.openTunnel, g.makeResponder,
+		g.openIdentities, g.openUsers, g.openLeases, g.openTransport, g.openTunnel,
+		g.openAnnouncer, g.openScript, g.makeResponder,
 		func(context.Context) error { return g.listenAdmin(registry) },
 		g.prepareHost,
 	} {
@@ -198,7 +201,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		Certificates: ids.list,
 		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
 		Backend: &metered{g.users.backend(c.Server.Name), c.Auth.Backend, g.metrics, time.Now},
-		Leases:  g.pools, Plane: g.tunnel,
+		Leases:  g.leases(), Plane: g.tunnel,
 		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains,
 		ForceEncapIPv4: true, // ESP in UDP is what the userspace plane is quick at
 		Limits: ikev2.Limits{
@@ -206,7 +209,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		},
 		Timers: ikev2.Timers{DPD: dpd, HalfOpen: c.IKE.LoginTimeout}, FragmentSize: c.IKE.FragmentSize,
 		Logger: g.logger, Rand: rand.Reader, Now: time.Now,
-		Sink: &sink{g.journal, g.metrics},
+		Sink: g.sink(),
 		Send: g.send,
 	}
 }
@@ -250,9 +253,7 @@ func (g *Gateway) prepareHost(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if g.restored = restored; len(restored) > 0 {
-		g.logger.Warn("undone after a crash: " + strings.Join(restored, "; "))
-	}
+	g.undone(restored)
 	g.host = sync.OnceValue(host.Close)
 	g.onClose(g.host)
 	facts, err := hostnet.Inspect()
@@ -276,6 +277,15 @@ func (g *Gateway) prepareHost(context.Context) error {
 		g.logger.Debug("host: " + what)
 	}
 	return nil
+}
+
+// undone notes what a gateway that crashed had left on the host.
+func (g *Gateway) undone(restored []string) {
+	if len(restored) == 0 {
+		return
+	}
+	g.restored = append(g.restored, restored...)
+	g.logger.Warn("undone after a crash: " + strings.Join(restored, "; "))
 }
 
 // poolPrefixes are the networks of the clients, as routes and rules need them.

@@ -184,12 +184,13 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next.Addresses = config.Addresses{Pools: []config.Pool{pool}, DNS: addrs("192.0.2.8"), Subnets: []netip.Prefix{pool.Prefix}, Domains: []string{"x"}}
+	next.Addresses = config.Addresses{Pools: []config.Pool{pool}, DNS: addrs("192.0.2.8"), Subnets: []netip.Prefix{pool.Prefix}, Domains: []string{"x"}, Announce: "x"}
 	next.Pools = []config.NamedPool{{Name: "x", Addresses: []config.Pool{pool}}}
 	next.IKE = config.IKE{Proposals: next.IKE.Proposals[:1], Order: 1 - running.IKE.Order, FragmentSize: 1, DPD: 1, HalfOpenPerAddress: 1, HalfOpenTotal: 1, CookieThreshold: 1}
 	next.ESP.Proposals = next.ESP.Proposals[:1]
 	next.DataPlane = config.DataPlane{Kind: "x", Device: "x", MTU: 1}
 	next.NAT.Masquerade = true
+	next.Hooks = config.Hooks{UpDown: "x", Timeout: 1}
 	next.Auth = config.Auth{Backend: "x", File: config.AuthFile{Path: "x", Format: "x"}}
 	next.Log = config.Log{Level: slog.LevelDebug, Format: "x"}
 	next.Paths = config.Paths{State: "x", Control: "x"}

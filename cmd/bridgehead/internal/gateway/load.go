@@ -10,7 +10,7 @@ import (
 )
 
 // LoadConfig reads a configuration with everything it names: certificates,
-// keys and users. The error is a *config.Error with all that was found.
+// keys, users, and what of this host it counts on. The error is a *config.Error with all that was found.
 func LoadConfig(path string) (*config.Config, []config.Problem, error) {
 	c, problems := config.Load(path)
 	if c != nil {
@@ -19,6 +19,9 @@ func LoadConfig(path string) (*config.Config, []config.Problem, error) {
 		}
 		if !blamed(problems, "auth.") {
 			problems = append(problems, checkUsers(c)...)
+		}
+		if !blamed(problems, "addresses.") && !blamed(problems, "dataplane.") {
+			problems = append(problems, checkHost(c)...)
 		}
 	}
 	warnings, err := config.Judge(problems)

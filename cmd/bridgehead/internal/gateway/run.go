@@ -77,6 +77,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	p.start(carrying, "tunnel", g.tunnel.Run)
 	p.start(carrying, "control socket", g.admin.Serve)
 	p.start(carrying, "sockets", func(ctx context.Context) error { return g.transport.Serve(ctx, g) })
+	if g.announcer != nil {
+		p.start(carrying, "announcing of clients", g.announcer.Run)
+	}
+	if g.script != nil {
+		p.start(carrying, "updown script", g.script.Run)
+	}
 	answered := p.start(answering, "responder", g.responder.Run)
 	p.running.Go(func() { g.keepSystemdInformed(answering) })
 	p.running.Go(func() { g.reloadOnHangup(answering) })
@@ -93,11 +99,26 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case <-answered:
 	case <-ending.Done(): // wait reports it
 	}
+	g.tellOfEnds(ending)
 	err := g.host() // while the device is there to take routes from
 	stopCarrying()
 	err = errors.Join(p.wait(ending), err, g.Close())
 	g.logger.Info("stopped")
 	return err
+}
+
+// tellOfEnds lets the site's program hear of the sessions that end with the
+// gateway, in half of the time that is left: what hangs must not hold up the
+// rest.
+func (g *Gateway) tellOfEnds(ending context.Context) {
+	if g.script == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ending, shutdownTime/2)
+	defer cancel()
+	if err := g.script.Drain(ctx); err != nil {
+		g.logger.Warn(err.Error())
+	}
 }
 
 // HandleIKE implements transport.Handler.

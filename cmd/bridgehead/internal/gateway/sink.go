@@ -11,11 +11,21 @@ import (
 )
 
 // sink takes the responder's events, which it has logged already, and hands
-// them to the journal and the metrics. It is safe for concurrent use and never
+// them to the journal, the metrics and the site's program. It is safe for concurrent use and never
 // blocks.
 type sink struct {
 	journal *admin.Journal
 	metrics *metrics
+	visits  *visits // nil: no program hears of sessions
+}
+
+// sink is where the responder's events go.
+func (g *Gateway) sink() *sink {
+	s := &sink{journal: g.journal, metrics: g.metrics}
+	if g.script != nil {
+		s.visits = &visits{g.script, &g.config}
+	}
+	return s
 }
 
 // Event implements ikev2.EventSink.
@@ -24,6 +34,9 @@ func (s *sink) Event(e ikev2.SessionEvent) {
 	if e.Refusal != nil {
 		s.journal.Refuse(refusal(e.Refusal))
 		return
+	}
+	if s.visits != nil {
+		s.visits.event(e)
 	}
 	s.journal.Publish(sessionEvent(e))
 }
