@@ -47,9 +47,9 @@ func (r *ipsecReader) parse(file string, text []byte, depth int) {
 		if rest, ok := bytes.CutPrefix(body, []byte("include")); ok && len(rest) > 0 && isBlank(rest[0]) {
 			pattern := string(bytes.TrimSpace(rest))
 			r.tell(file, number, line, at, IPsecLine{Kind: "include", Pattern: pattern})
-			r.include(file, pattern, depth, func(f *fault) {
+			r.include(file, pattern, depth, func(f *fault, warning bool) {
 				f.at = at
-				report(f, true)
+				report(f, warning)
 			})
 			return
 		}
@@ -62,9 +62,9 @@ func (r *ipsecReader) parse(file string, text []byte, depth int) {
 // include reads all files that match a pattern, each file once in all: files
 // that include each other would else be read as often as there are ways
 // between them.
-func (r *ipsecReader) include(from, pattern string, depth int, warn func(*fault)) {
+func (r *ipsecReader) include(from, pattern string, depth int, report func(f *fault, warning bool)) {
 	if depth >= maxIncludeDepth {
-		warn(faultAt(0, "includes are nested more than %d deep; %s is left out", maxIncludeDepth, pattern))
+		report(faultAt(0, "includes are nested more than %d deep; %s is left out", maxIncludeDepth, pattern), false)
 		return
 	}
 	pattern = strings.Trim(pattern, `"`)
@@ -73,21 +73,21 @@ func (r *ipsecReader) include(from, pattern string, depth int, warn func(*fault)
 	}
 	matches, err := filepath.Glob(pattern)
 	if err != nil {
-		warn(faultAt(0, "expected a file name or a pattern behind include: %v", err))
+		report(faultAt(0, "expected a file name or a pattern behind include: %v", err), false)
 		return
 	}
 	r.t.sources = append(r.t.sources, source{pattern: pattern, matches: matches})
 	if len(matches) == 0 {
-		warn(faultAt(0, "no file matches %s", pattern))
+		report(faultAt(0, "no file matches %s", pattern), true)
 	}
 	for _, path := range matches {
 		if r.t.hasRead(path) {
-			warn(faultAt(0, "%s is read already; a file counts once", path))
+			report(faultAt(0, "%s is read already; a file counts once", path), true)
 			continue
 		}
 		text, err := r.t.read(path)
 		if err != nil {
-			warn(faultAt(0, "%v", err))
+			report(faultAt(0, "%v", err), false)
 			continue
 		}
 		r.parse(path, text, depth+1)

@@ -273,7 +273,7 @@ func TestIPsecSecretsProblems(t *testing.T) {
 		{`%any : PSK "sesame"`, "warning 2:8: PSK is not for user logins"},
 		{`: PIN %smartcard "sesame"`, "warning 2:3: PIN is not for user logins"},
 		{`include missing`, "warning 2:1: no file matches missing"},
-		{`include [`, "warning 2:1: expected a file name or a pattern behind include"},
+		{`include [`, "2:1: expected a file name or a pattern behind include"},
 		{`  include ipsec.secrets`, "warning 2:3: ipsec.secrets is read already; a file counts once"},
 	} {
 		dir := t.TempDir()
@@ -310,7 +310,7 @@ func TestIncludesArePatternsAndBounded(t *testing.T) {
 	absent(t, f, "u9")
 	want := []string{
 		`d/b.secrets:1:1: expected "NAME : TYPE SECRET" with a blank on both sides of the colon`,
-		"warning deep8:2:1: includes are nested more than 10 deep; deep9 is left out",
+		"deep8:2:1: includes are nested more than 10 deep; deep9 is left out",
 	}
 	if diff := cmp.Diff(want, texts(f.Problems(), dir)); diff != "" {
 		t.Error(diff)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +93,10 @@ func (a *app) importStrongSwan(o importFlags) error {
 	}
 	switch {
 	case wrongInput:
-		return &codedError{exitConfig, err}
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintln(a.err, visible(line)) // the place first, for editors that jump to it
+		}
+		return &codedError{exitConfig, errSaid}
 	case result == nil:
 		return err
 	}

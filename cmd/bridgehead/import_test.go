@@ -136,14 +136,14 @@ func TestImportRefusals(t *testing.T) {
 		code int
 		says string
 	}{
-		"flattened":    {[]string{"--from", "etc/flat.conf"}, exitConfig, "etc/flat.conf:1:14: expected nothing behind"},
-		"missing":      {[]string{"--from", "etc/none.conf"}, exitConfig, "etc/none.conf: no such file or directory"},
+		"flattened":    {[]string{"--from", "etc/flat.conf"}, exitConfig, "\netc/flat.conf:1:14: expected nothing behind"},
+		"missing":      {[]string{"--from", "etc/none.conf"}, exitConfig, "\netc/none.conf: no such file or directory"},
 		"two inputs":   {[]string{"--from", "etc/ipsec.conf", "--swanctl", "x"}, exitUsage, "swanctl"},
 		"unknown flag": {[]string{"--form", "etc/ipsec.conf"}, exitUsage, "did you mean --from?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := bridgehead(t, "", append([]string{"import", "--to", "new"}, c.args...)...)
-			if o.code != c.code || !strings.Contains(o.err, c.says) {
+			if o.code != c.code || !strings.Contains("\n"+o.err, c.says) {
 				t.Error(o)
 			}
 			noPasswords(t, o)

@@ -80,6 +80,10 @@ func (l *loader) load(at Place, path string) {
 	l.files++
 	text, err := l.disk.read(path, maxOctets-l.octets)
 	if err != nil {
+		if at.Line == 0 { // it isn't included
+			l.add(at, "%s", reason(err))
+			return
+		}
 		l.add(at, "%s: %s", path, reason(err))
 		return
 	}

@@ -1,15 +1,17 @@
 package strongswan
 
-// counterpart is what a directive becomes in a configuration. Without a
-// setting there is none yet, and todo says what to do until then.
+// counterpart is what a directive becomes. Without a setting and without kept
+// there is nothing yet, and todo says what to do until then.
 type counterpart struct {
 	setting string                                 // such as "ike.unique"
 	value   func(directive string) (string, error) // as TOML; the error completes "expected …"
+	kept    string                                 // what bridgehead does without a setting
 	todo    string
 }
 
-// later holds the directives that bridgehead has no setting for yet. To have
-// one of them taken over, give its row a setting and a value.
+// later holds the directives that bridgehead has no counterpart for yet. To
+// have one of them taken over, give its row a setting and a value, or what is
+// done anyway.
 var later = map[string]counterpart{
 	"leftupdown":  {todo: "not supported yet: the script isn't run. If it answers ARP and NDP for clients, route the pools to the gateway instead, or set nat.masquerade"},
 	"uniqueids":   {todo: "not supported yet: a user may have several sessions, and a client that says it starts afresh replaces its own only, as with uniqueids=no"},
@@ -24,16 +26,18 @@ var later = map[string]counterpart{
 // asLater is the rule of a directive in that table.
 func asLater(name string) rule {
 	return func(t *translator, e *entry) {
-		to := t.later[name]
-		if to.setting == "" {
+		switch to := t.later[name]; {
+		case to.setting != "":
+			value, err := to.value(e.value)
+			if err != nil {
+				t.add(e.valueAt, "%s: expected %v", e.Name, err)
+				return
+			}
+			t.set(e, to.setting, value)
+		case to.kept != "":
+			e.taken("%s", to.kept)
+		default:
 			e.unsupported("%s", to.todo)
-			return
 		}
-		value, err := to.value(e.value)
-		if err != nil {
-			t.add(e.valueAt, "%s: expected %v", e.Name, err)
-			return
-		}
-		t.set(e, to.setting, value)
 	}
 }

@@ -95,7 +95,7 @@ func TestEverySwanctlNameHasARule(t *testing.T) {
 		}
 	}
 	for name := range later {
-		if later[name].setting == "" && later[name].todo == "" {
+		if row := later[name]; row.setting == "" && row.kept == "" && row.todo == "" || row.setting != "" && row.value == nil {
 			t.Errorf("%s says nothing", name)
 		}
 	}
@@ -113,7 +113,11 @@ func TestALaterRowIsFlipped(t *testing.T) {
 			}
 			return quote(s), nil
 		},
-	}}
+	}, "mobike": {kept: "clients may change their network"}}
+	moves := &entry{Directive: Directive{Name: "mobike"}, rule: "mobike", value: "yes"}
+	if tr.apply(tr.rules, moves); moves.Outcome != TakenOver || moves.Note != "clients may change their network" {
+		t.Errorf("%v %v", moves.Outcome, moves.Note)
+	}
 	good := &entry{Directive: Directive{Name: "leftupdown"}, rule: "leftupdown", value: "/etc/x.updown"}
 	bad := &entry{Directive: Directive{Name: "leftupdown"}, rule: "leftupdown", value: "x.updown", valueAt: Place{"f", 1, 2}}
 	tr.apply(tr.rules, good)

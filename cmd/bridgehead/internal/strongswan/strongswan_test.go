@@ -177,6 +177,8 @@ func TestRefused(t *testing.T) {
 		name += "x"
 		deep[name] = "include " + filepath.Base(name) + "x\n"
 	}
+	unreadable := with(secret, "dave :", "include folder\ndave :")
+	unreadable["folder/file"] = ""
 	cases := map[string]struct {
 		files  map[string]string
 		o      Options
@@ -227,6 +229,7 @@ func TestRefused(t *testing.T) {
 		"key with a passphrase":   {with(secret, "server.pem", `server.pem "opensesame"`), Options{}, "ipsec.secrets:1:1: the key HERE/ipsec.d/private/server.pem has a passphrase"},
 		"secret in the open":      {with(secret, `"s3cret pass"`, "s3cret pass"), Options{}, "ipsec.secrets:3:29: expected nothing behind the secret"},
 		"user with two passwords": {with(secret, "carol", "alice"), Options{}, `ipsec.secrets:5:1: "alice" stands at ipsec.secrets:3 already`},
+		"include unreadable":      {unreadable, Options{}, "ipsec.secrets:6:1: can't read"},
 		"password for everybody":  {with(secret, "dave", "%any"), Options{}, "ipsec.secrets:6:1: a password for everybody is not taken"},
 	}
 	for name, c := range cases {
