@@ -13,12 +13,22 @@ import (
 	"bridgehead/cmd/bridgehead/internal/pki"
 )
 
+// here is the current folder.
+func here(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // documented makes the documented strongSwan setup below the current folder:
 // its files as they are, but for the certificate's place.
 func documented(t *testing.T) {
 	t.Helper()
 	files := map[string]string{"etc/ipsec.d/secrets/myvpn": "user3 : EAP \"password3\"\n"}
-	for _, name := range []string{"ipsec.conf", "ipsec.secrets"} {
+	for _, name := range []string{"ipsec.conf", "ipsec.secrets", "proxyndp.updown"} {
 		text, err := os.ReadFile(filepath.Join("internal/strongswan/testdata/seed", name))
 		if err != nil {
 			t.Fatal(err)
@@ -26,11 +36,7 @@ func documented(t *testing.T) {
 		files["etc/"+name] = string(text)
 	}
 	t.Chdir(t.TempDir())
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	issued, err := pki.Store{Dir: here, Random: rand.Reader}.Ensure([]string{"vpn.example.org"}, time.Now())
+	issued, err := pki.Store{Dir: here(t), Random: rand.Reader}.Ensure([]string{"vpn.example.org"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +45,8 @@ func documented(t *testing.T) {
 		t.Fatal(err)
 	}
 	files["etc/ipsec.d/cacerts/ca.pem"] = string(authority)
-	paths := strings.NewReplacer("/etc/ssl/private/vpn-server.crt", issued.CertificatePath, "/etc/ssl/private/vpn-server.key", issued.KeyPath)
+	paths := strings.NewReplacer("/etc/ssl/private/vpn-server.crt", issued.CertificatePath, "/etc/ssl/private/vpn-server.key", issued.KeyPath,
+		"/etc/strongswan.d/proxyndp.updown", filepath.Join(here(t), "etc/proxyndp.updown"))
 	for name, text := range files {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
@@ -47,6 +54,9 @@ func documented(t *testing.T) {
 		if err := os.WriteFile(name, []byte(paths.Replace(text)), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Chmod("etc/proxyndp.updown", 0o700); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -91,6 +101,7 @@ func TestImportedSetupIsGood(t *testing.T) {
 		`dns = ["192.0.2.200", "192.0.2.201", "2001:db8:8000::53:1", "2001:db8:8000::53:2"]`,
 		`proposals = "aes256-aes192-aes128-sha384-sha256-sha1-modp3072-modp2048-modp1536-modp1024"`,
 		`path = "new/bridgehead/users"`,
+		`updown = "` + filepath.Join(here(t), "etc/proxyndp.updown") + `"`,
 	} {
 		if !strings.Contains(o.out, "\n"+line) {
 			t.Errorf("no line %s in\n%s", line, o.out)

@@ -2,6 +2,7 @@ package strongswan
 
 import (
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -154,4 +155,20 @@ func nameServers(t *translator, e *entry) {
 	}
 	t.plan.addList("addresses.dns", list, e.Place)
 	e.taken("addresses.dns = %s", quoteList(list))
+}
+
+// leftUpDown is the script that hears of sessions. strongSwan hands the value
+// to a shell; bridgehead runs a program and nothing else.
+func leftUpDown(t *translator, e *entry) {
+	switch {
+	case strings.HasPrefix(e.value, "ipsec _updown"), filepath.Base(e.value) == "_updown":
+		e.unsupported("strongSwan's own script belongs to its data plane; let your firewall forward the pools, see dataplane.forward and nat.masquerade")
+	case !filepath.IsAbs(e.value), strings.ContainsAny(e.value, " \t\n$`;|&<>\"'"):
+		e.unsupported("expected a program by its whole path, without arguments: put the command into a script of its own and name that in hooks.updown")
+	default:
+		if asLater("leftupdown")(t, e); e.Outcome != TakenOver {
+			return
+		}
+		e.taken("where all it does is to answer ARP and NDP for clients, addresses.announce = \"INTERFACE\" does without it")
+	}
 }

@@ -9,11 +9,11 @@ type counterpart struct {
 	todo    string
 }
 
-// later holds the directives that bridgehead has no counterpart for yet. To
-// have one of them taken over, give its row a setting and a value, or what is
-// done anyway.
+// later holds the directives whose counterpart comes with a release, and those
+// that have it since. To have one taken over, give its row a setting and a
+// value, or what is done anyway.
 var later = map[string]counterpart{
-	"leftupdown":  {todo: "not supported yet: the script isn't run. If it answers ARP and NDP for clients, route the pools to the gateway instead, or set nat.masquerade"},
+	"leftupdown":  {setting: "hooks.updown", value: func(path string) (string, error) { return quote(path), nil }},
 	"uniqueids":   {todo: "not supported yet: a user may have several sessions, and a client that says it starts afresh replaces its own only, as with uniqueids=no"},
 	"forceencaps": {todo: "not supported yet: ESP goes by UDP wherever there is a NAT, and towards IPv4 clients where the data plane is userspace"},
 	"mobike":      {todo: "not supported yet: a client that changes its network connects anew"},

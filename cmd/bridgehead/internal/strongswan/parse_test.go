@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +71,24 @@ func TestValues(t *testing.T) {
 	}
 }
 
+func TestUpDown(t *testing.T) {
+	for value, want := range map[string]Outcome{
+		"/etc/strongswan.d/proxyndp.updown": TakenOver,
+		"ipsec _updown iptables":            NotSupported,
+		"/usr/lib/ipsec/_updown":            NotSupported,
+		"/etc/updown eth0":                  NotSupported,
+		"/etc/updown;reboot":                NotSupported,
+		"updown":                            NotSupported,
+	} {
+		tr := newTranslator(Options{})
+		e := &entry{Directive: Directive{Name: "leftupdown"}, rule: "leftupdown", value: value}
+		tr.apply(tr.rules, e)
+		if e.Outcome != want || tr.plan.has("hooks.updown") != (want == TakenOver) {
+			t.Errorf("%s: %s: %s", value, e.Outcome, e.Note)
+		}
+	}
+}
+
 func TestTimes(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0": 0, "30": 30 * time.Second, "2400s": 40 * time.Minute, "5m": 5 * time.Minute, "2h": 2 * time.Hour, "1d": 24 * time.Hour,
@@ -108,8 +125,8 @@ func TestALaterRowIsFlipped(t *testing.T) {
 	tr.later = map[string]counterpart{"leftupdown": {
 		setting: "host.updown",
 		value: func(s string) (string, error) {
-			if !filepath.IsAbs(s) {
-				return "", errors.New("a whole path")
+			if s == "/x.updown" {
+				return "", errors.New("another path")
 			}
 			return quote(s), nil
 		},
@@ -119,13 +136,13 @@ func TestALaterRowIsFlipped(t *testing.T) {
 		t.Errorf("%v %v", moves.Outcome, moves.Note)
 	}
 	good := &entry{Directive: Directive{Name: "leftupdown"}, rule: "leftupdown", value: "/etc/x.updown"}
-	bad := &entry{Directive: Directive{Name: "leftupdown"}, rule: "leftupdown", value: "x.updown", valueAt: Place{"f", 1, 2}}
+	bad := &entry{Directive: Directive{Name: "leftupdown"}, rule: "leftupdown", value: "/x.updown", valueAt: Place{"f", 1, 2}}
 	tr.apply(tr.rules, good)
 	tr.apply(tr.rules, bad)
 	if good.Outcome != TakenOver || !strings.Contains(string(tr.plan.render("")), "[host]\nupdown = \"/etc/x.updown\"\n") {
 		t.Errorf("%v %v\n%s", good.Outcome, good.Note, tr.plan.render(""))
 	}
-	if err := tr.err(); err == nil || !strings.Contains(err.Error(), "f:1:2: leftupdown: expected a whole path") {
+	if err := tr.err(); err == nil || !strings.Contains(err.Error(), "f:1:2: leftupdown: expected another path") {
 		t.Errorf("%v", err)
 	}
 }

@@ -124,7 +124,7 @@ var connectionRules = map[string]rule{
 	"leftnexthop": why(strongSwanIgnores), "rightnexthop": why(strongSwanIgnores), "leftnatip": why(strongSwanIgnores), "rightnatip": why(strongSwanIgnores),
 	"leftfirewall": when(no, why("it is off"), todo("no rules are added for single clients; let your firewall forward the pools, see dataplane.forward and nat.masquerade")), "rightfirewall": why("is about the other end"),
 	"lefthostaccess": why("clients reach the gateway's own addresses by its firewall's rules"), "righthostaccess": why("is about the other end"),
-	"leftupdown": asLater("leftupdown"), "rightupdown": why("is about the other end"),
+	"leftupdown": leftUpDown, "rightupdown": why("is about the other end"),
 	"split_exclude": todo("there are no excluded prefixes; name what clients may reach in addresses.subnets"),
 	"attribute":     todo("this attribute isn't given to clients; take it out"),
 
