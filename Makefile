@@ -19,8 +19,8 @@ deps: ## the Debian packages that the tests need
 static: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags 'vectors bench' ./integration/...
-	$(GO) tool staticcheck -tags 'vectors bench' ./...
+	$(GO) vet -tags 'vectors bench uml' ./...
+	$(GO) tool staticcheck -tags 'vectors bench uml' ./...
 
 unit: ## unit tests with the race detector
 	$(GO) test -race -shuffle on $$($(GO) list ./... | grep -v '^bridgehead/integration/peers')
@@ -29,11 +29,12 @@ unit: ## unit tests with the race detector
 fuzz: ## each fuzz target for FUZZTIME
 	@integration/fuzz.sh $(FUZZTIME)
 
-net: build ## real peers in network namespaces (root)
+net: build ## real peers in network namespaces, kernel ESP in user-mode Linux (root)
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -count 1 -timeout 15m ./integration/peers/...
+	$(GO) test -tags uml -count 1 -timeout 10m ./integration/uml
 
 bench: build deps ## side by side with strongSwan, as ratios (root)
-	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags bench -count 1 -timeout 60m ./integration/compare
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags bench -count 1 -timeout 60m -v ./integration/compare | grep -vE '^(=== RUN|PASS| *--- PASS)'
 
 test-vectors: ## replays captured exchanges: make test-vectors DIR=folder
 	@test -n "$(DIR)" || { echo "usage: make test-vectors DIR=folder-of-captures"; exit 2; }
