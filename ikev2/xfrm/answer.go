@@ -113,7 +113,6 @@ func parseReplay(b []byte) (*replay, error) {
 type counters struct {
 	bytes, packets uint64
 	replay         *replay
-	lifetime       []byte // the XFRMA_LTIME_VAL as it came
 }
 
 // parseCounters reads the answer to readState.
@@ -125,7 +124,6 @@ func parseCounters(b []byte) (c counters, err error) {
 	if len(life) < nl.SizeofXfrmLifetimeCur {
 		return c, errTruncated
 	}
-	c.lifetime = append([]byte(nil), life...)
 	c.bytes, c.packets = binary.NativeEndian.Uint64(life), binary.NativeEndian.Uint64(life[8:])
 	c.replay, err = parseReplay(attribute(b[aeventIDLen:], nl.XFRMA_REPLAY_ESN_VAL))
 	return c, err

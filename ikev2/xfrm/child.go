@@ -32,10 +32,21 @@ type child struct {
 	phase     phase
 	grace     *time.Timer // while waiting
 
-	carried  counters // outbound, once retired
-	packets  uint64   // inbound, when last looked
-	lastIn   time.Time
-	reported bool // as lost
+	goneIn, goneOut tally  // of states that it no longer has
+	packets         uint64 // inbound, when last looked
+	lastIn          time.Time
+	reported        bool // as lost
+}
+
+// tally adds up what states have carried. sent is the last sequence number.
+type tally struct{ bytes, packets, sent uint64 }
+
+func (t *tally) add(c counters) {
+	t.bytes += c.bytes
+	t.packets += c.packets
+	if c.replay != nil {
+		t.sent = c.replay.sent
+	}
 }
 
 // flow is a Child SA with the ones it was rekeyed from and to. They share two

@@ -16,7 +16,9 @@
 // States and policies carry request IDs from a range of the Plane's own. It
 // removes what an earlier process left under them, and never touches what
 // carries others; where one of those has the place that it needs, Install
-// fails. Reconcile compares kernel and Child SAs.
+// fails. Reconcile compares kernel and Child SAs. One setting of the network
+// namespace is changed while a Plane is open, which makes no difference but in
+// speed: the prefix lengths from which on the kernel finds a policy by hash.
 //
 // # Rekeying
 //

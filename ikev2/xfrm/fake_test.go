@@ -20,7 +20,7 @@ type fakeKernel struct {
 	rounds   int
 	messages int
 	refuse   func(n int, r request) unix.Errno // asked for the n-th message; nil: none
-	mapping  bool
+	hash     thresholds
 }
 
 type fakeState struct {
@@ -29,7 +29,7 @@ type fakeState struct {
 }
 
 func newFakeKernel(t testing.TB) *fakeKernel {
-	return &fakeKernel{t: t, states: map[stateID]fakeState{}, policies: map[policyKey][]byte{}, mapping: true}
+	return &fakeKernel{t: t, states: map[stateID]fakeState{}, policies: map[policyKey][]byte{}, hash: thresholds{[2]byte{32, 32}, [2]byte{128, 128}}}
 }
 
 func (k *fakeKernel) close() error { return nil }
@@ -71,6 +71,11 @@ func (k *fakeKernel) handle(r request) (unix.Errno, []byte) {
 			return unix.EEXIST, nil
 		}
 		k.policies[f.key] = body
+		return 0, nil
+	case nl.XFRM_MSG_GETSPDINFO:
+		return 0, setThresholds(k.hash).body
+	case nl.XFRM_MSG_NEWSPDINFO:
+		k.hash, _ = parseThresholds(body)
 		return 0, nil
 	case nl.XFRM_MSG_DELPOLICY:
 		key := keyOf(body)

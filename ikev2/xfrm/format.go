@@ -19,8 +19,11 @@ func (s state) Format(f fmt.State, _ rune) {
 // Format writes what is done to what.
 func (r request) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[%s]", r.what) }
 
-// Format writes the number of requests.
-func (c change) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[change of %d]", len(c.requests)) }
+// Format writes what is done to what.
+func (s step) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[%s]", s.do.what) }
+
+// Format writes the number of steps.
+func (c change) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[change of %d]", len(c.steps)) }
 
 // Format writes what it is; the kernel's answers to GETSA hold keys.
 func (a answer) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[answer, error %v]", a.err) }

@@ -77,13 +77,13 @@ func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read co
 	if sequence.sent < sequenceMargin || !moved.esn && sequence.sent > softSequence32 {
 		return &ChildError{c.ID, errSequence}
 	}
-	moved.replay, moved.lifetime = &sequence, read.lifetime
+	moved.replay = &sequence
 	if old.id == moved.id {
-		add.remove(deleteState(old.id))
+		add.retire(old.id, &c.goneOut)
 		add.add(newState(moved, false), request{})
 	} else {
 		add.add(newState(moved, false), deleteState(moved.id))
-		remove.remove(deleteState(old.id))
+		remove.retire(old.id, &c.goneOut)
 	}
 	if c.flow.sender == c {
 		p.retarget(add, c, to)
@@ -110,14 +110,14 @@ func (p *Plane) moveInbound(add, remove *change, c *child, to esp.Path, read cou
 		add.add(newState(moved, true), newState(old, true))
 		return
 	}
-	moved.replay, moved.lifetime = read.replay, read.lifetime
+	moved.replay = read.replay
 	if old.id == moved.id {
-		add.remove(deleteState(old.id))
+		add.retire(old.id, &c.goneIn)
 		add.add(newState(moved, false), request{})
 		return
 	}
 	add.add(newState(moved, false), deleteState(moved.id))
-	remove.remove(deleteState(old.id))
+	remove.retire(old.id, &c.goneIn)
 }
 
 // read gives the counters of a child's states; those of the outbound one are

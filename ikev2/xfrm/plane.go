@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"bridgehead/ikev2/esp"
 )
 
@@ -38,6 +36,7 @@ type Plane struct {
 	policies  map[policyKey]*policy
 	lastReqID uint32
 	swept     int
+	before    *thresholds // to put back; nil: nothing
 }
 
 // Open prepares to use the kernel of the network namespace that the calling
@@ -76,8 +75,10 @@ func open(c Config, l link) (*Plane, error) {
 	if !p.capabilities.ESP4 && !p.capabilities.ESP6 {
 		return nil, ErrNoESP
 	}
-	p.swept, err = p.sweep()
-	return p, err
+	if p.swept, err = p.sweep(); err != nil {
+		return nil, err
+	}
+	return p, p.hashHosts()
 }
 
 // Capabilities are what the kernel can do, as found by Open.
@@ -86,7 +87,8 @@ func (p *Plane) Capabilities() Capabilities { return p.capabilities }
 // Swept is how many states and policies of an earlier Plane Open removed.
 func (p *Plane) Swept() int { return p.swept }
 
-// Close removes all that the Plane has in the kernel and forgets all keys.
+// Close removes all that the Plane has in the kernel, puts back the policy hash
+// thresholds and forgets all keys.
 func (p *Plane) Close() error {
 	return errors.Join(p.monitor.close(), p.shut())
 }
@@ -105,7 +107,7 @@ func (p *Plane) shut() error {
 	clear(p.outbound)
 	clear(p.flows)
 	_, err := p.sweep()
-	return errors.Join(err, p.link.close())
+	return errors.Join(err, p.restoreThresholds(), p.link.close())
 }
 
 // Install makes c carry traffic at once, in one round trip. The error is a
@@ -256,14 +258,9 @@ func (p *Plane) beginSending(c *child) error {
 	id := before.outboundID(before.Path)
 	delete(p.outbound, id)
 	before.phase = retired
-	answers, err := p.link.do([]request{readState(id), deleteState(id)})
-	if err != nil {
-		return err
-	}
-	if answers[0].err == nil {
-		before.carried, err = parseCounters(answers[0].body)
-	}
-	return errors.Join(err, unlessMissing(answers[1].err))
+	var end change
+	end.retire(id, &before.goneOut)
+	return p.run(&end)
 }
 
 // takeOver is beginSending from a timer or an event. c may be gone, or sending,
@@ -294,63 +291,6 @@ func (p *Plane) freeReqID() uint32 {
 			return id
 		}
 	}
-}
-
-// change is a batch of requests, each with what undoes it.
-type change struct {
-	requests, undo []request
-	tolerant       []bool // the object may be missing already
-	commit         []func()
-}
-
-func (c *change) add(do, undo request) {
-	c.requests, c.undo = append(c.requests, do), append(c.undo, undo)
-	c.tolerant = append(c.tolerant, false)
-}
-
-// remove adds a deletion, which nothing undoes and which may find nothing.
-func (c *change) remove(do request) {
-	c.requests, c.undo = append(c.requests, do), append(c.undo, request{})
-	c.tolerant = append(c.tolerant, true)
-}
-
-// run makes a change. If the kernel refuses any of it the rest is undone.
-func (p *Plane) run(c *change) error {
-	if len(c.requests) == 0 {
-		return nil
-	}
-	answers, err := p.link.do(c.requests)
-	if err != nil {
-		return err
-	}
-	var undo []request
-	for i, a := range answers {
-		if c.tolerant[i] {
-			a.err = unlessMissing(a.err)
-		}
-		if a.err != nil && err == nil {
-			err = a.err
-		} else if a.err == nil && c.undo[i].body != nil {
-			undo = append(undo, c.undo[i])
-		}
-	}
-	if err == nil {
-		for _, f := range c.commit {
-			f()
-		}
-		return nil
-	}
-	slices.Reverse(undo)
-	_, failed := p.link.do(undo)
-	return errors.Join(err, failed)
-}
-
-// unlessMissing drops the error that what was to be deleted is not there.
-func unlessMissing(err error) error {
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	return err
 }
 
 // sorted gives the children by ID.

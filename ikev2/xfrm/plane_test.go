@@ -154,6 +154,17 @@ func TestAddressLeasedAgain(t *testing.T) {
 	}
 }
 
+func TestThresholdsArePutBack(t *testing.T) {
+	p, k := onFake(t, Config{})
+	if k.hash != hostThresholds {
+		t.Errorf("open: %v", k.hash)
+	}
+	must(t, p.shut())
+	if want := (thresholds{[2]byte{32, 32}, [2]byte{128, 128}}); k.hash != want {
+		t.Errorf("closed: %v, want %v", k.hash, want)
+	}
+}
+
 func TestForeignPolicyIsNotTaken(t *testing.T) {
 	p, k := onFake(t, Config{})
 	conflict := testChild(1, 9000)
@@ -291,7 +302,7 @@ func TestNothingPrintsKeys(t *testing.T) {
 	err := p.Install(t.Context(), testChild(3, 3))
 	add := newState(p.children[1].inbound(testPath(1)), false)
 	secrecy.Check(t, counting(20), p, p.children[1], *p.children[1], p.children[2].out, *p.children[2].outbound(testPath(1)), err,
-		add, change{requests: []request{add}}, answer{body: add.body})
+		add, step{do: add}, change{steps: []step{{do: add}}}, answer{body: add.body})
 }
 
 // TestKeysAreForgotten: neither the Plane nor the messages sent keep them.

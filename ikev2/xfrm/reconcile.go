@@ -100,7 +100,7 @@ func (p *Plane) sweep() (int, error) {
 	for id := range k.states {
 		all.remove(deleteState(id))
 	}
-	return len(all.requests), p.run(&all)
+	return len(all.steps), p.run(&all)
 }
 
 // kernel is what is in the kernel.

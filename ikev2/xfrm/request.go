@@ -53,8 +53,7 @@ type state struct {
 	softLimit  uint64 // packets after which EXPIRE is sent
 	mark, ifID uint32 // 0: none
 
-	replay   *replay // to continue from; nil: begin
-	lifetime []byte  // XFRMA_LTIME_VAL to continue from; nil: begin
+	replay *replay // to continue from; nil: begin
 }
 
 // mappingInterval is for how many seconds one changed source is reported once
@@ -83,9 +82,6 @@ func newState(s *state, update bool) request {
 		if s.inbound {
 			b = appendUint32(b, nl.XFRMA_MTIMER_THRESH, mappingInterval)
 		}
-	}
-	if s.lifetime != nil {
-		b = appendAttribute(b, nl.XFRMA_LTIME_VAL, s.lifetime)
 	}
 	if s.mark != 0 && !s.inbound {
 		b = appendUint32(b, nl.XFRMA_SET_MARK, s.mark)

@@ -46,7 +46,7 @@ func (p *Plane) Usage(ctx context.Context, ids []esp.ChildID) ([]esp.Usage, erro
 		if err != nil {
 			return nil, err
 		}
-		out := c.carried
+		var out counters
 		if c.phase == sending {
 			if out, err = found(answers[0]); err != nil {
 				return nil, err
@@ -71,16 +71,16 @@ func found(a answer) (counters, error) {
 }
 
 func (p *Plane) usage(c *child, in, out counters) esp.Usage {
-	if in.packets > c.packets {
-		c.packets, c.lastIn = in.packets, p.config.Now()
-	}
-	sent := uint64(0)
-	if out.replay != nil {
-		sent = out.replay.sent
+	totalIn, totalOut := c.goneIn, c.goneOut
+	totalIn.add(in)
+	totalOut.add(out)
+	if totalIn.packets > c.packets {
+		c.packets, c.lastIn = totalIn.packets, p.config.Now()
 	}
 	return esp.Usage{
 		ID:      c.ID,
-		BytesIn: in.bytes, PacketsIn: in.packets, BytesOut: out.bytes, PacketsOut: out.packets,
-		LastIn: c.lastIn, OutboundRemaining: c.remaining(sent),
+		BytesIn: totalIn.bytes, PacketsIn: totalIn.packets,
+		BytesOut: totalOut.bytes, PacketsOut: totalOut.packets,
+		LastIn: c.lastIn, OutboundRemaining: c.remaining(totalOut.sent),
 	}
 }
