@@ -164,8 +164,11 @@ func leaseFault(err error) error {
 		exhausted *lease.ExhaustedError
 		unknown   *lease.UnknownPoolError
 		inUse     *lease.InUseError
+		named     *GatewayFault // by whoever stands before the pools
 	)
 	switch {
+	case errors.As(err, &named):
+		return named
 	case errors.As(err, &exhausted):
 		return &PeerFault{Cause: CausePoolExhausted, Err: err, Evidence: []auth.Evidence{
 			{Key: "pool", Value: exhausted.Pool},

@@ -15,7 +15,7 @@ func notifyFor(c Cause) message.NotifyType {
 		return message.UnsupportedCriticalPayload
 	case CauseNoAddressAsked:
 		return message.FailedCPRequired
-	case CausePoolExhausted, CauseLeaseStore, CauseUnknownPool, CauseFixedAddressInUse:
+	case CausePoolExhausted, CauseLeaseStore, CauseNotAnnounced, CauseUnknownPool, CauseFixedAddressInUse:
 		return message.InternalAddressFailure
 	case CauseTSUnacceptable:
 		return message.TSUnacceptable
@@ -32,7 +32,7 @@ func notifyFor(c Cause) message.NotifyType {
 func fatalToChildOnly(c Cause) bool {
 	switch c {
 	case CauseNoESPProposal, CauseNoAddressAsked, CauseNoChildAsked, CauseNoNATTraversal, CausePoolExhausted,
-		CauseLeaseStore, CauseUnknownPool, CauseFixedAddressInUse, CauseTSUnacceptable, CauseDataPlane:
+		CauseLeaseStore, CauseNotAnnounced, CauseUnknownPool, CauseFixedAddressInUse, CauseTSUnacceptable, CauseDataPlane:
 		return true
 	}
 	return false

@@ -39,6 +39,7 @@ const (
 	CauseClientGaveUp        Cause = "client-gave-up"
 	CauseDataPlane           Cause = "data-plane-failed"
 	CauseLeaseStore          Cause = "lease-store-failed"
+	CauseNotAnnounced        Cause = "announcement-failed"
 	CauseUnknownPool         Cause = "unknown-pool"
 	CauseFixedAddressInUse   Cause = "fixed-address-in-use"
 	CauseInternal            Cause = "internal-error"
@@ -142,6 +143,9 @@ var catalogue = map[Cause]explanation{
 	CauseLeaseStore: {
 		"The gateway could not write down the address lease.",
 		"Check the disk and the rights of the gateway's state directory."},
+	CauseNotAnnounced: {
+		"The gateway could not answer for the client's address on the announced interface.",
+		"Look at the evidence and at the interface that [addresses] announce names; \"bridgehead check\" tells what the host lacks."},
 	CauseUnknownPool: {
 		"The user is to get addresses from a pool that is not configured.",
 		"Configure that pool, or name another one for the user; see the evidence for the pools there are."},

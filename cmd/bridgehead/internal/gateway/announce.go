@@ -93,7 +93,7 @@ func (l *announcedLeases) Acquire(ctx context.Context, now time.Time, r lease.Re
 	}
 	h.addrs = []netip.Addr{got.IPv4, got.IPv6}
 	if err := l.announcer.Add(ctx, h.addrs); err != nil {
-		return giveBack(fmt.Errorf("announcing the client: %w", err))
+		return giveBack(&ikev2.GatewayFault{Cause: ikev2.CauseNotAnnounced, Err: err})
 	}
 	if l.mark(&h.ready, h) {
 		err := l.announcer.Remove(context.WithoutCancel(ctx), h.addrs)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"bridgehead/ikev2"
 	"bridgehead/ikev2/lease"
 )
 
@@ -83,6 +84,10 @@ func TestLeasesAreAnnounced(t *testing.T) {
 		{"not announced", func(l *announcedLeases, s *segment) error {
 			s.addErr = broken
 			_, err := l.Acquire(t.Context(), time.Time{}, lease.Request{Holder: "a"})
+			var fault *ikev2.GatewayFault
+			if !errors.As(err, &fault) || fault.Cause != ikev2.CauseNotAnnounced {
+				t.Errorf("%v does not name its cause", err)
+			}
 			return err
 		}, "acquire a; add " + both + "; release a", broken},
 		{"ended while it is claimed", func(l *announcedLeases, s *segment) error {
