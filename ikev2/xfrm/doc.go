@@ -7,7 +7,7 @@
 // (XFRM_STATE_AF_UNSPEC), over either family and in UDP where the path says so;
 // and for each pair of traffic selectors, in the kernel's prefixes and masks,
 // three policies: out, in (to the host itself) and forward. All of a Child SA
-// goes in one batch of messages, one round trip. Packets outside the selectors
+// goes in one batch of messages. Packets outside the selectors
 // are dropped on their way in. On their way out they are not this Child SA's:
 // the kernel routes them as it routes anything.
 //

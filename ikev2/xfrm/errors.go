@@ -46,6 +46,8 @@ func (e *KernelError) remedy() string {
 		return "the kernel lacks ESP: load xfrm_user, esp4 and esp6 with modprobe, or choose the userspace data plane"
 	case unix.ENOSYS, unix.ENOENT:
 		return "the kernel lacks a cipher: load the crypto modules (gcm, authenc, cbc, chacha20poly1305), or choose other algorithms"
+	case unix.ESRCH:
+		return "another program removed it; the Child SA must be renewed"
 	case unix.EEXIST:
 		return "another program has it: see 'ip xfrm state' and 'ip xfrm policy', and stop the other IPsec daemon"
 	case unix.ENOBUFS, unix.ENOMEM:
@@ -55,14 +57,19 @@ func (e *KernelError) remedy() string {
 }
 
 // ConflictError refuses a Child SA that collides with an installed one. The
-// caller chose the ID or the SPI twice.
+// caller chose the ID or the inbound SPI twice; or two peers behind one address
+// chose the same outbound SPI, which the kernel cannot tell apart.
 type ConflictError struct {
-	ID  esp.ChildID
-	SPI uint32 // the inbound one; 0 if the ID is what collides
+	ID       esp.ChildID
+	SPI      uint32 // 0 if the ID is what collides
+	Outbound bool   // the SPI is the peer's choice
 }
 
 // Error names what collides.
 func (e *ConflictError) Error() string {
+	if e.Outbound {
+		return fmt.Sprintf("xfrm: child %d: outbound SPI %08x is in use by another peer at the same address; refuse it, the peer will choose another", e.ID, e.SPI)
+	}
 	if e.SPI != 0 {
 		return fmt.Sprintf("xfrm: child %d: inbound SPI %08x is in use", e.ID, e.SPI)
 	}

@@ -110,7 +110,8 @@ func (p *Plane) shut() error {
 	return errors.Join(err, p.restoreThresholds(), p.link.close())
 }
 
-// Install makes c carry traffic at once, in one round trip. The error is a
+// Install makes c carry traffic at once, in one round trip for up to 20
+// selectors in the kernel's form. The error is a
 // *ConflictError, an *esp.SuiteError, a *ChildError or a *KernelError; nothing
 // stays installed then.
 func (p *Plane) Install(ctx context.Context, c esp.Child) error {
@@ -145,7 +146,10 @@ func (p *Plane) Rekey(ctx context.Context, old esp.ChildID, c esp.Child) error {
 		return err
 	}
 	if p.config.RekeyGrace < 0 || n.flow.sender == nil {
-		return p.beginSending(n)
+		if err := p.beginSending(n); err != nil {
+			return errors.Join(err, p.remove(n))
+		}
+		return nil
 	}
 	n.grace = time.AfterFunc(p.config.RekeyGrace, func() { p.takeOver(n) })
 	return nil
@@ -168,6 +172,9 @@ func (p *Plane) admit(ctx context.Context, n *child) (err error) {
 	}
 	if _, ok := p.inbound[in.id]; ok {
 		return &ConflictError{ID: n.ID, SPI: n.In.SPI}
+	}
+	if _, ok := p.outbound[out.id]; ok {
+		return &ConflictError{ID: n.ID, SPI: n.Out.SPI, Outbound: true}
 	}
 	in.mark, in.ifID = p.config.OutputMark, p.config.InterfaceID
 	out.mark, out.ifID = in.mark, in.ifID
@@ -210,6 +217,11 @@ func (p *Plane) Remove(_ context.Context, id esp.ChildID) error {
 	if !ok {
 		return &UnknownChildError{id}
 	}
+	return p.remove(c)
+}
+
+// remove is Remove. p.mu is held.
+func (p *Plane) remove(c *child) error {
 	var fault error
 	f := c.flow
 	c.stopWaiting()
@@ -228,7 +240,7 @@ func (p *Plane) Remove(_ context.Context, id esp.ChildID) error {
 	}
 	r.remove(deleteState(c.inboundID(c.Path)))
 	delete(p.inbound, c.inboundID(c.Path))
-	delete(p.children, id)
+	delete(p.children, c.ID)
 	if len(f.members) == 0 {
 		delete(p.flows, f.reqid)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -68,6 +69,9 @@ func (m Machine) Run(t testing.TB, command ...string) (output string, status int
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet",
 		"init="+filepath.Join(dir, "init"), "con=null", "con0=null,fd:2", "uml_dir="+filepath.Join(dir, "control"))
 	cmd.Env = append(os.Environ(), "LD_PRELOAD="+filepath.Join(dir, "xstate.so"), "TMPDIR="+dir)
+	// Its helper processes end with it, however it ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	var console bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &console, &console
 	cmd.WaitDelay = 5 * time.Second
