@@ -3,6 +3,7 @@
 package xfrm
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -140,6 +141,59 @@ func TestReboundIsReported(t *testing.T) {
 					t.Fatalf("a packet from %v gave %+v", from, e)
 				}
 				must(t, p.Move(t.Context(), 1, esp.Path{Local: local, Remote: from, Encap: true}))
+			}
+		})
+	}
+}
+
+// TestMoveKeepsTheReplayWindow also where it replaces the inbound state: what
+// came before the move is not taken again after it.
+func TestMoveKeepsTheReplayWindow(t *testing.T) {
+	for _, esn := range []bool{false, true} {
+		t.Run(fmt.Sprint("ESN ", esn), func(t *testing.T) {
+			w := newWorld(t)
+			p := w.open(Config{})
+			p.capabilities.MappingInterval = false // so that Move replaces it
+			local := w.encapsulating(here4)
+			conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(here4, 0)))
+			must(t, err)
+			t.Cleanup(func() { conn.Close() })
+			c := testChild(1, 1)
+			c.In.Suite.ESN = esn
+			c.Path = esp.Path{Local: local, Remote: netip.MustParseAddrPort("198.51.100.1:4500"), Encap: true}
+			must(t, p.Install(t.Context(), c))
+			peer, err := esp.NewOutbound(c.In)
+			must(t, err)
+			seal := func(sport uint16) []byte {
+				buf := make([]byte, 256)
+				inner := packet(netip.MustParseAddr("10.91.0.1"), netip.MustParseAddr("10.90.0.1"), 17, sport, 2)
+				copy(buf[64:], inner)
+				sealed, err := peer.Seal(buf, 64, len(inner), 4)
+				must(t, err)
+				return sealed
+			}
+			send := func(b []byte) {
+				_, err := conn.WriteToUDPAddrPort(b, local)
+				must(t, err)
+			}
+			wantPort := func(port uint16) {
+				t.Helper()
+				if b := <-w.received; binary.BigEndian.Uint16(b[20:]) != port {
+					t.Fatalf("packet %d came through, want %d", binary.BigEndian.Uint16(b[20:]), port)
+				}
+			}
+			skipped, replayed := seal(1), seal(2)
+			send(replayed)
+			wantPort(2)
+			must(t, p.Move(t.Context(), 1, esp.Path{Local: local, Remote: netip.MustParseAddrPort("198.51.100.2:4500"), Encap: true}))
+			send(replayed)
+			send(skipped)
+			wantPort(1)
+			send(skipped)
+			send(seal(3))
+			wantPort(3)
+			if u, err := p.Usage(t.Context(), nil); err != nil || u[0].PacketsIn != 3 {
+				t.Errorf("3 packets were counted as %+v, %v", u, err)
 			}
 		})
 	}

@@ -264,9 +264,21 @@ func TestMovesLoseNothing(t *testing.T) {
 	}
 }
 
-// TestMovesEverywhere: from each kind of path to each other.
+// TestMovesEverywhere: from each kind of path to each other, with a kernel that
+// keeps inbound states and as if with one before 5.17, which must replace them.
 func TestMovesEverywhere(t *testing.T) {
-	p := newPair(t)
+	for _, keeps := range []bool{true, false} {
+		t.Run(fmt.Sprint("keeps ", keeps), func(t *testing.T) {
+			p := newPair(t)
+			p.gateway.capabilities.MappingInterval = keeps
+			p.client.capabilities.MappingInterval = keeps
+			movesEverywhere(p)
+		})
+	}
+}
+
+func movesEverywhere(p *pair) {
+	t := p.T
 	at := pairPath(false, false, 8)
 	p.install(p.child(1, gcmESN, at))
 	for _, from := range outers {

@@ -91,12 +91,20 @@ func TestCompiledMatchesTheSame(t *testing.T) {
 	})
 }
 
-// packet is an IPv4 packet with ports.
+// packet is an IPv4 packet with ports, its header's checksum valid.
 func packet(source, destination netip.Addr, protocol uint8, sport, dport uint16) []byte {
 	b := make([]byte, 40)
-	b[0], b[3], b[9] = 0x45, 40, protocol
+	b[0], b[3], b[8], b[9] = 0x45, 40, 64, protocol
 	copy(b[12:], source.AsSlice())
 	copy(b[16:], destination.AsSlice())
+	sum := uint32(0)
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	for sum>>16 != 0 {
+		sum = sum&0xffff + sum>>16
+	}
+	binary.BigEndian.PutUint16(b[10:], ^uint16(sum))
 	binary.BigEndian.PutUint16(b[20:], sport)
 	binary.BigEndian.PutUint16(b[22:], dport)
 	return b
