@@ -66,7 +66,7 @@ const sessions = 2000
 // add.
 func TestMemoryPerSession(t *testing.T) {
 	figures := make(map[string][]float64)
-	for i := range 3 {
+	for i := range repeats {
 		for _, c := range contenders {
 			t.Run(fmt.Sprintf("%s-%d", c.name, i), func(t *testing.T) {
 				s := newScene(t)
