@@ -171,7 +171,7 @@ func (sa *SA) narrowChild(r childRequest) (tsi, tsr []message.Selector, err erro
 	if len(sa.session.routes) > 0 {
 		subnets = nil
 		for _, p := range sa.session.routes {
-			subnets = append(subnets, selectorOf(p))
+			subnets = append(subnets, message.SelectorOf(p))
 		}
 	}
 	tsi, tsr = narrow(leased, r.tsi.Selectors), narrow(subnets, r.tsr.Selectors)

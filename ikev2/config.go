@@ -204,7 +204,7 @@ func newSettings(c Config) (*settings, error) {
 		s.certificates = append(s.certificates, id)
 	}
 	for _, p := range c.LocalSubnets {
-		s.subnets = append(s.subnets, selectorOf(p))
+		s.subnets = append(s.subnets, message.SelectorOf(p))
 	}
 	return s, nil
 }

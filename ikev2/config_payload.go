@@ -52,9 +52,7 @@ func (s *settings) configReply(asked *message.CP, l lease.Lease, g *auth.Grant) 
 		domains = g.Domains
 	}
 	reply := &message.CP{Kind: message.CPReply}
-	add := func(t message.CPAttributeType, value []byte) {
-		reply.Attributes = append(reply.Attributes, message.CPAttribute{Type: t, Value: value})
-	}
+	add := func(a message.CPAttribute) { reply.Attributes = append(reply.Attributes, a) }
 	answered := make(map[message.CPAttributeType]bool, len(asked.Attributes))
 	for _, a := range asked.Attributes {
 		if answered[a.Type] {
@@ -64,15 +62,15 @@ func (s *settings) configReply(asked *message.CP, l lease.Lease, g *auth.Grant) 
 		switch a.Type {
 		case message.InternalIP4Address:
 			if l.IPv4.IsValid() {
-				add(a.Type, l.IPv4.AsSlice())
+				add(message.AddrAttribute(a.Type, l.IPv4))
 			}
 		case message.InternalIP4Netmask:
 			if l.IPv4.IsValid() {
-				add(a.Type, []byte{255, 255, 255, 255})
+				add(message.CPAttribute{Type: a.Type, Value: []byte{255, 255, 255, 255}})
 			}
 		case message.InternalIP6Address:
 			if l.IPv6.IsValid() {
-				add(a.Type, append(l.IPv6.AsSlice(), 128))
+				add(message.PrefixAttribute(a.Type, netip.PrefixFrom(l.IPv6, 128)))
 			}
 		case message.InternalIP4DNS:
 			addServers(add, a.Type, dns, l.IPv4.IsValid(), netip.Addr.Is4)
@@ -84,26 +82,26 @@ func (s *settings) configReply(asked *message.CP, l lease.Lease, g *auth.Grant) 
 			s.addSubnets(add, a.Type, g, l.IPv6.IsValid(), false)
 		case message.InternalDNSDomain:
 			for _, d := range domains {
-				add(a.Type, []byte(d))
+				add(message.DomainAttribute(d))
 			}
 		case message.ApplicationVersion:
-			add(a.Type, []byte(applicationVersion))
+			add(message.CPAttribute{Type: a.Type, Value: []byte(applicationVersion)})
 		}
 	}
 	return reply
 }
 
-func addServers(add func(message.CPAttributeType, []byte), t message.CPAttributeType, servers []netip.Addr, leased bool, family func(netip.Addr) bool) {
+func addServers(add func(message.CPAttribute), t message.CPAttributeType, servers []netip.Addr, leased bool, family func(netip.Addr) bool) {
 	for _, a := range servers {
 		if leased && family(a) {
-			add(t, a.AsSlice())
+			add(message.AddrAttribute(t, a))
 		}
 	}
 }
 
 // addSubnets names the networks behind the gateway where they are not simply
 // everything: address and mask for IPv4, address and prefix length for IPv6.
-func (s *settings) addSubnets(add func(message.CPAttributeType, []byte), t message.CPAttributeType, g *auth.Grant, leased, ipv4 bool) {
+func (s *settings) addSubnets(add func(message.CPAttribute), t message.CPAttributeType, g *auth.Grant, leased, ipv4 bool) {
 	subnets := s.LocalSubnets
 	if len(g.Routes) > 0 {
 		subnets = g.Routes
@@ -112,12 +110,6 @@ func (s *settings) addSubnets(add func(message.CPAttributeType, []byte), t messa
 		if !leased || p.Addr().Is4() != ipv4 || p.Bits() == 0 {
 			continue
 		}
-		value := p.Masked().Addr().AsSlice()
-		if !ipv4 {
-			add(t, append(value, byte(p.Bits())))
-			continue
-		}
-		mask := ^uint32(0) << (32 - p.Bits())
-		add(t, append(value, byte(mask>>24), byte(mask>>16), byte(mask>>8), byte(mask)))
+		add(message.PrefixAttribute(t, p.Masked()))
 	}
 }

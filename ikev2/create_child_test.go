@@ -124,7 +124,7 @@ func TestCreateChildRefusals(t *testing.T) {
 		t.Errorf("INVALID_KE_PAYLOAD names %x", n.Data)
 	}
 	p.esp = espProposals(t, "aes256-sha256-noesn")
-	foreign := []message.Selector{selectorOf(netip.MustParsePrefix("172.16.0.0/12"))}
+	foreign := []message.Selector{message.SelectorOf(netip.MustParsePrefix("172.16.0.0/12"))}
 	ps := p.childMessage(nil)
 	for _, x := range ps {
 		if ts, ok := x.(*message.TS); ok && !ts.Responder {

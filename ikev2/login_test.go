@@ -228,7 +228,7 @@ func TestRefusalsAreNamed(t *testing.T) {
 		}, nil, CauseFixedAddressInUse, initiator.VerdictNoAddress},
 		{"no traffic in common", func(c *Config) { c.LocalSubnets = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} },
 			func(c *initiator.Config) {
-				c.RemoteSelectors = []message.Selector{initiator.SelectorOf(netip.MustParsePrefix("172.16.0.0/12"))}
+				c.RemoteSelectors = []message.Selector{message.SelectorOf(netip.MustParsePrefix("172.16.0.0/12"))}
 			}, CauseTSUnacceptable, initiator.VerdictTraffic},
 		{"data plane out of order", func(c *Config) { c.Plane.(*fakePlane).fail = errors.New("no device") }, nil, CauseDataPlane, initiator.VerdictRefused},
 		{"backend out of order", func(c *Config) { c.Backend = failingBackend{} }, nil, CauseAuthUnavailable, initiator.VerdictRefused},

@@ -10,24 +10,9 @@ import (
 // maxSelectors bounds what narrowing gives; a client may ask for 255 ranges.
 const maxSelectors = 64
 
-// selectorOf is all traffic of a prefix.
-func selectorOf(p netip.Prefix) message.Selector {
-	p = p.Masked()
-	return message.Selector{EndPort: math.MaxUint16, Start: p.Addr(), End: lastAddr(p)}
-}
-
 // hostSelector is all traffic of one address.
 func hostSelector(a netip.Addr) message.Selector {
 	return message.Selector{EndPort: math.MaxUint16, Start: a, End: a}
-}
-
-func lastAddr(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for bit := p.Bits(); bit < len(b)*8; bit++ {
-		b[bit/8] |= 0x80 >> (bit % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // narrow gives the part of the asked traffic that is allowed (RFC 7296

@@ -221,7 +221,7 @@ func (p *peer) child() []message.Payload {
 }
 
 func everything() []message.Selector {
-	return []message.Selector{selectorOf(netip.MustParsePrefix("0.0.0.0/0")), selectorOf(netip.MustParsePrefix("::/0"))}
+	return []message.Selector{message.SelectorOf(netip.MustParsePrefix("0.0.0.0/0")), message.SelectorOf(netip.MustParsePrefix("::/0"))}
 }
 
 // identify sends the first IKE_AUTH and gives the answer, which holds the

@@ -104,7 +104,7 @@ func selector(s string) message.Selector {
 	if start, end, isRange := strings.Cut(s, "-"); isRange {
 		return message.Selector{EndPort: 65535, Start: netip.MustParseAddr(start), End: netip.MustParseAddr(end)}
 	}
-	return selectorOf(netip.MustParsePrefix(s))
+	return message.SelectorOf(netip.MustParsePrefix(s))
 }
 
 func selectors(ss ...string) (set []message.Selector) {

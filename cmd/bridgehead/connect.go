@@ -54,7 +54,7 @@ set. Ctrl-C logs out and puts the host's network back as it was.`,
 func selectors(prefixes []netip.Prefix) []message.Selector {
 	var list []message.Selector
 	for _, p := range prefixes {
-		list = append(list, initiator.SelectorOf(p))
+		list = append(list, message.SelectorOf(p))
 	}
 	return list
 }

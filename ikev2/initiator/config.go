@@ -149,15 +149,5 @@ func addressID(a netip.Addr) *message.ID {
 // everything selects all traffic of both families.
 func everything() []message.Selector {
 	v4, v6 := netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
-	return []message.Selector{SelectorOf(v4), SelectorOf(v6)}
-}
-
-// SelectorOf is the traffic selector of all ports and protocols of a prefix.
-func SelectorOf(p netip.Prefix) message.Selector {
-	start, end := p.Masked().Addr(), p.Masked().Addr().AsSlice()
-	for i := p.Bits(); i < len(end)*8; i++ {
-		end[i/8] |= 0x80 >> (i % 8)
-	}
-	last, _ := netip.AddrFromSlice(end)
-	return message.Selector{EndPort: 65535, Start: start, End: last}
+	return []message.Selector{message.SelectorOf(v4), message.SelectorOf(v6)}
 }

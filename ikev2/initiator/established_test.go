@@ -379,7 +379,7 @@ func TestGatewayFallsSilent(t *testing.T) {
 }
 
 func TestNarrowedRekeySelectors(t *testing.T) {
-	all, one := everything()[:1], []message.Selector{SelectorOf(mustPrefix("192.0.2.1/32"))}
+	all, one := everything()[:1], []message.Selector{message.SelectorOf(mustPrefix("192.0.2.1/32"))}
 	for _, test := range []struct {
 		asked, inUse, want []message.Selector
 	}{

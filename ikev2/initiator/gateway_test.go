@@ -352,7 +352,7 @@ func (g *gateway) final(sa *gatewaySA, ps []message.Payload) []message.Payload {
 	if err != nil {
 		return []message.Payload{&message.Auth{Method: message.AuthSharedKey, Data: ours}, &message.Notify{Kind: message.NoProposalChosen}}
 	}
-	inner := SelectorOf(netip.MustParsePrefix("192.0.2.1/32"))
+	inner := message.SelectorOf(netip.MustParsePrefix("192.0.2.1/32"))
 	return []message.Payload{
 		&message.Auth{Method: message.AuthSharedKey, Data: ours},
 		&message.CP{Kind: message.CPReply, Attributes: []message.CPAttribute{

@@ -23,9 +23,9 @@ func TestPrefixes(t *testing.T) {
 		of   message.Selector
 		want string
 	}{
-		{SelectorOf(mustPrefix("0.0.0.0/0")), "0.0.0.0/0"},
-		{SelectorOf(mustPrefix("::/0")), "::/0"},
-		{SelectorOf(mustPrefix("2001:db8::/96")), "2001:db8::/96"},
+		{message.SelectorOf(mustPrefix("0.0.0.0/0")), "0.0.0.0/0"},
+		{message.SelectorOf(mustPrefix("::/0")), "::/0"},
+		{message.SelectorOf(mustPrefix("2001:db8::/96")), "2001:db8::/96"},
 		{between("10.0.0.1", "10.0.0.6"), "10.0.0.1/32 10.0.0.2/31 10.0.0.4/31 10.0.0.6/32"},
 		{between("255.255.255.254", "255.255.255.255"), "255.255.255.254/31"},
 		{between("10.0.0.2", "10.0.0.1"), ""},

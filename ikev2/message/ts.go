@@ -146,3 +146,14 @@ func parseSelector(b body) (Selector, error) {
 	}
 	return s, nil
 }
+
+// SelectorOf is the selector of all ports and protocols of a prefix.
+func SelectorOf(p netip.Prefix) Selector {
+	p = p.Masked()
+	end := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(end)*8; i++ {
+		end[i/8] |= 0x80 >> (i % 8)
+	}
+	last, _ := netip.AddrFromSlice(end)
+	return Selector{EndPort: 0xffff, Start: p.Addr(), End: last}
+}
