@@ -11,9 +11,19 @@ list=$(go test -list '^Fuzz' $packages | awk '
 [[ -n $list ]] || { echo "no fuzz targets found" >&2; exit 1; }
 echo "$(wc -l <<< "$list") fuzz targets, $time each"
 
+# Go before 1.27 may report the end of -fuzztime itself as a failure
+# (go.dev/issue/75804). It says nothing else then; a finding names its input.
+only_the_end() { # OUTPUT
+  [[ $(grep -A 1 '^--- FAIL' <<< "$1" | tail -n 1) =~ ^\ +context\ deadline\ exceeded$ ]] &&
+    ! grep -qE 'Failing input|panic|goroutine [0-9]' <<< "$1"
+}
+
 one() { # TIME PACKAGE TARGET
-  out=$(go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -fuzzminimizetime 5x -parallel 2 "$2" 2>&1) || { printf 'FAIL %s %s\n%s\n' "$2" "$3" "$out"; return 255; }
+  if ! out=$(go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -fuzzminimizetime 5x -parallel 2 "$2" 2>&1) && ! only_the_end "$out"; then
+    printf 'FAIL %s %s\n%s\n' "$2" "$3" "$out"
+    return 255
+  fi
   printf 'ok   %s %s: %s\n' "$2" "$3" "$(grep -o 'execs: [0-9]*' <<< "$out" | tail -1)"
 }
-export -f one
+export -f one only_the_end
 xargs -P "$(nproc)" -L 1 bash -c 'one "$@"' _ "$time" <<< "$list"
