@@ -85,20 +85,3 @@ func (sa *SA) deleteChildren(ps []message.Payload, out *Outbox) []message.Payloa
 	}
 	return []message.Payload{answer}
 }
-
-// receiveResponse takes the answer to our own request, which was liveness or
-// DELETE; either way what counts is that it came.
-func (sa *SA) receiveResponse(now time.Time, in inbound, out *Outbox) {
-	switch {
-	case sa.deleting:
-		sa.sendDelete(now, out)
-	case sa.state == StateClosing:
-		sa.die(out)
-	}
-}
-
-// sendDelete asks the client to forget the IKE SA (RFC 7296 §1.4.1).
-func (sa *SA) sendDelete(now time.Time, out *Outbox) {
-	sa.deleting = false
-	sa.request(now, []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}, out)
-}

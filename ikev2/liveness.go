@@ -143,7 +143,7 @@ func (sa *SA) usageRead(now time.Time, j *readUsage, out *Outbox) {
 	case w.idle > 0 && !now.Before(w.active.Add(w.idle)):
 		sa.close(now, CauseIdleTimeout, out)
 	case sa.cfg.Timers.DPD > 0 && !now.Before(w.heard.Add(sa.cfg.Timers.DPD)) && !sa.requests.Outstanding():
-		sa.request(now, nil, out)
+		sa.ask(now, informational(), out)
 	}
 }
 
@@ -156,10 +156,7 @@ func (sa *SA) close(now time.Time, cause Cause, out *Outbox) {
 	}
 	sa.release(now, cause, out)
 	sa.work = work{}
-	sa.deleting = true
-	if !sa.requests.Outstanding() {
-		sa.sendDelete(now, out)
-	}
+	sa.sendDelete(now, out)
 }
 
 // disconnect obeys the operator, the gateway's own end, or a newer login of

@@ -79,7 +79,7 @@ func (sa *SA) linger(now time.Time, out *Outbox) {
 	}
 	sa.dropLogin()
 	sa.work = work{}
-	sa.requests.Restart()
+	sa.stopAsking()
 	sa.fragments = exchange.Reassembler{}
 	sa.expires = now.Add(sa.cfg.Timers.Linger)
 }
@@ -148,6 +148,6 @@ func (sa *SA) die(out *Outbox) {
 	sa.dropLogin()
 	sa.d.Wipe()
 	sa.work, sa.expires = work{}, time.Time{}
-	sa.requests.Restart()
+	sa.stopAsking()
 	sa.fragments = exchange.Reassembler{}
 }

@@ -57,7 +57,7 @@ func (sa *SA) answerRekeyIKE(now time.Time, x *childExchange, j *keyExchange, ou
 	next.children, sa.children = sa.children, nil
 	next.watch, next.moving, sa.heir = sa.watch, sa.moving, next
 	next.session, sa.session = sa.session, &session{id: sa.session.id, client: sa.session.client}
-	sa.requests.Restart()
+	sa.stopAsking()
 	sa.expires = now.Add(sa.cfg.Timers.Replaced)
 	out.Successors = append(out.Successors, next)
 	next.rekeyed(now, "IKE SA "+next.suite.String(), out)

@@ -43,10 +43,10 @@ type SA struct {
 	children []child
 	work     work
 
-	expires  time.Time // the end of a state that has one
-	watch    watch     // of an established SA
-	moving   bool      // the data plane is being told of another path
-	deleting bool      // a DELETE is to be sent when the outstanding request is over
+	expires time.Time    // the end of a state that has one
+	watch   watch        // of an established SA
+	moving  bool         // the data plane is being told of another path
+	asking  []ownRequest // the first is outstanding
 
 	// The shard's own notes.
 	timer   int        // index in the heap of deadlines, -1 if there is none
@@ -326,17 +326,6 @@ func (sa *SA) answer(datagrams [][]byte, to path, out *Outbox) {
 		return
 	}
 	send(datagrams, to, out)
-}
-
-// request sends a request of our own. None may be outstanding.
-func (sa *SA) request(now time.Time, ps []message.Payload, out *Outbox) {
-	datagrams, err := sa.seal(message.ExchangeInformational, 0, sa.requests.NextID(), ps)
-	if err != nil {
-		sa.fail(now, err, out)
-		return
-	}
-	sa.requests.Begin(now, datagrams, sa.cfg.Timers.Retransmit, sa.reg.rand)
-	send(datagrams, sa.path, out)
 }
 
 func (sa *SA) seal(x message.ExchangeType, flags message.Flags, id uint32, ps []message.Payload) ([][]byte, error) {
