@@ -20,10 +20,20 @@ func words(list string) []string {
 	return ws
 }
 
+// listed gives the words of a directive that names something. Commas alone name
+// nothing: an empty list means another thing in bridgehead, often everything.
+func (t *translator) listed(e *entry) []string {
+	ws := words(e.value)
+	if len(ws) == 0 {
+		t.addEmpty(e)
+	}
+	return ws
+}
+
 // left is where the gateway listens.
 func left(t *translator, e *entry) {
 	var addresses []string
-	for _, w := range words(e.value) {
+	for _, w := range t.listed(e) {
 		a, err := netip.ParseAddr(w)
 		switch {
 		case err == nil && !a.IsUnspecified():
@@ -36,7 +46,7 @@ func left(t *translator, e *entry) {
 			return
 		}
 	}
-	t.set(e, "server.listen", quoteList(addresses))
+	t.setList(e, "server.listen", addresses)
 }
 
 // localPort is the UDP port of IKE.
@@ -57,7 +67,7 @@ func localPort(t *translator, e *entry) {
 func leftSubnet(t *translator, e *entry) {
 	var prefixes []string
 	everything := map[string]bool{}
-	for _, w := range words(e.value) {
+	for _, w := range t.listed(e) {
 		if w == "%dynamic" || w == "dynamic" {
 			t.add(e.valueAt, "%s: %s is the gateway's own address; expected the prefixes that clients may reach", e.Name, w)
 			return
@@ -74,7 +84,7 @@ func leftSubnet(t *translator, e *entry) {
 		e.taken("clients may reach everything, IPv4 and IPv6, the default of addresses.subnets")
 		return
 	}
-	t.set(e, "addresses.subnets", quoteList(prefixes))
+	t.setList(e, "addresses.subnets", prefixes)
 }
 
 // parseSubnet reads a prefix, or an address as the prefix that holds it alone.
@@ -93,16 +103,14 @@ func parseSubnet(s string) (netip.Prefix, error) {
 
 // pools is where clients' addresses come from.
 func pools(t *translator, e *entry) {
-	list, ok := t.parsePools(e)
-	if ok {
-		t.plan.addList("addresses.pools", list, e.Place)
-		e.taken("addresses.pools = %s", quoteList(list))
+	if list, ok := t.parsePools(e); ok {
+		t.addList(e, "addresses.pools", list)
 	}
 }
 
 // parsePools reads prefixes, ranges and single addresses.
 func (t *translator) parsePools(e *entry) (list []string, ok bool) {
-	for _, w := range words(e.value) {
+	for _, w := range t.listed(e) {
 		if strings.HasPrefix(w, "%") {
 			t.add(e.valueAt, "%s: %q takes addresses from elsewhere, which isn't supported yet; expected a prefix such as 192.0.2.0/25 or a range such as 192.0.2.10-192.0.2.99", e.Name, w)
 			return nil, false
@@ -114,7 +122,7 @@ func (t *translator) parsePools(e *entry) (list []string, ok bool) {
 		}
 		list = append(list, pool)
 	}
-	return list, true
+	return list, len(list) > 0
 }
 
 // parsePool gives a pool as bridgehead writes it. A prefix with host bits is a
@@ -145,7 +153,7 @@ func parsePool(s string) (string, error) {
 // nameServers is the list of DNS servers.
 func nameServers(t *translator, e *entry) {
 	var list []string
-	for _, w := range words(e.value) {
+	for _, w := range t.listed(e) {
 		a, err := netip.ParseAddr(w)
 		if err != nil || a.Zone() != "" {
 			t.add(e.valueAt, "%s: expected addresses of name servers separated by commas: %q is none", e.Name, w)
@@ -153,8 +161,7 @@ func nameServers(t *translator, e *entry) {
 		}
 		list = append(list, a.String())
 	}
-	t.plan.addList("addresses.dns", list, e.Place)
-	e.taken("addresses.dns = %s", quoteList(list))
+	t.addList(e, "addresses.dns", list)
 }
 
 // leftUpDown is the script that hears of sessions. strongSwan hands the value

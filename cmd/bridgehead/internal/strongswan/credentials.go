@@ -13,7 +13,7 @@ import (
 
 // leftCert names the gateway's certificates.
 func leftCert(t *translator, e *entry) {
-	for _, w := range words(e.value) {
+	for _, w := range t.listed(e) {
 		if strings.HasPrefix(w, "%") {
 			smartcard(t, e)
 			return
@@ -49,7 +49,11 @@ func leftID(t *translator, e *entry) {
 		e.unsupported("the gateway is known by its certificate's names; clients must ask for one of them")
 		return
 	}
-	t.name, t.nameFrom = strings.TrimPrefix(id, "@"), e.Place
+	if id = strings.TrimPrefix(id, "@"); !typeable(id) {
+		t.add(e.valueAt, "%s: expected a DNS name or an address that clients type, such as vpn.example.org", e.Name)
+		return
+	}
+	t.name, t.nameFrom = id, e.Place
 	if t.options.Name != "" && t.options.Name != t.name {
 		e.unneeded("another name was given for the import")
 		return
@@ -184,7 +188,7 @@ func nameIn(path string) (string, error) {
 		return "", errors.New("expected a certificate in PEM or DER")
 	}
 	for _, name := range append(cert.DNSNames, cert.Subject.CommonName) {
-		if name != "" && !strings.ContainsAny(name, "* ") {
+		if typeable(name) {
 			return name, nil
 		}
 	}
@@ -194,6 +198,20 @@ func nameIn(path string) (string, error) {
 		}
 	}
 	return "", errors.New("it holds no single name, only wildcards or none")
+}
+
+// typeable tells whether a text has the form of a DNS name or an address.
+func typeable(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
+		if label == "" || strings.Trim(label, letters) != "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
 }
 
 // leafOf gives the first certificate that is no authority's, else the first

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/pelletier/go-toml/v2"
 	"pgregory.net/rapid"
 
 	"bridgehead/ikev2/message"
@@ -172,16 +171,20 @@ func TestSupportedProposalsParse(t *testing.T) {
 	})
 }
 
-// positions checks that problems and directives lie within their file.
-func positions(t *testing.T, text string, problems []Problem, entries []*entry) {
+// positions checks that problems and directives lie within the file they name.
+func positions(t *testing.T, files map[string]string, problems []Problem, entries []*entry) {
 	t.Helper()
-	lines := strings.Split(text, "\n")
+	lines := make(map[string][]string)
+	for name, text := range files {
+		lines[name] = strings.Split(text, "\n")
+	}
 	check := func(p Place) {
 		if p.Line == 0 && p.Column == 0 {
 			return
 		}
-		if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len([]rune(lines[p.Line-1]))+1 {
-			t.Fatalf("%v lies outside of %d lines", p, len(lines))
+		in, ok := lines[p.File]
+		if !ok || p.Line < 1 || p.Line > len(in) || p.Column < 1 || p.Column > len([]rune(in[p.Line-1]))+1 {
+			t.Fatalf("%v lies outside of %d lines", p, len(in))
 		}
 	}
 	for _, p := range problems {
@@ -207,8 +210,9 @@ func FuzzConf(f *testing.F) {
 	f.Add(site["ipsec.conf"] + site["conf.d/10-staff.conf"])
 	f.Add("conn a\n also=a\nconn %default\n also=b\nconn b\n x=\"\\\n\"\ninclude x\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, wrong := readConf("x", memory(map[string]string{"x": text, "y": "  in=y\nconn y\n"}))
-		positions(t, text, wrong, slices.DeleteFunc(slices.Clone(c.entries), func(e *entry) bool { return e.File != "x" }))
+		files := map[string]string{"x": text, "y": "  in=y\nconn y\n"}
+		c, wrong := readConf("x", memory(files))
+		positions(t, files, wrong, c.entries)
 		if len(wrong) > 0 {
 			return
 		}
@@ -220,6 +224,25 @@ func FuzzConf(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPlacesInIncludedFiles holds that what is wrong in an included file has
+// its place in that file, however short the one that includes it is.
+func TestPlacesInIncludedFiles(t *testing.T) {
+	for name, c := range map[string]struct{ text, included, want string }{
+		"longer than the including one": {"include y", "\n\n\n\n  in=y", "y:5:3: expected a section above the setting"},
+		"wider than the including one":  {"conn a\ninclude y\n", "  in=\"never closed", "y:1:6: the quote is never closed"},
+		"the including one goes on":     {"conn a\ninclude y\nx\n", "conn y\n", "x:3:1: expected config setup"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{"x": c.text, "y": c.included}
+			conf, wrong := readConf("x", memory(files))
+			positions(t, files, wrong, conf.entries)
+			if len(wrong) != 1 || !strings.HasPrefix(wrong[0].String(), c.want) {
+				t.Errorf("got %v, want %s", wrong, c.want)
+			}
+		})
+	}
 }
 
 // translate judges a connection, whatever it is, and checks that each of its
@@ -234,10 +257,7 @@ func translate(t *testing.T, tr *translator, c *connection) {
 			t.Fatalf("%s has no outcome", e.Name)
 		}
 	}
-	var settings map[string]any
-	if err := toml.Unmarshal(tr.plan.render("x\n"), &settings); err != nil {
-		t.Fatalf("the configuration is no TOML: %v\n%s", err, tr.plan.render("x\n"))
-	}
+	fullConfig(t, tr.plan.render("x\n"))
 }
 
 func FuzzSwanctl(f *testing.F) {
@@ -245,8 +265,9 @@ func FuzzSwanctl(f *testing.F) {
 	f.Add(gate["users.conf"])
 	f.Add("a : b, c.d { x = \"y\\\nz\" }\nb { include y }\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		top, entries, wrong := readTree("x", memory(map[string]string{"x": text, "y": "in = y\ns { t = u }\n"}))
-		positions(t, text, wrong, slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool { return e.File != "x" }))
+		files := map[string]string{"x": text, "y": "in = y\ns { t = u }\n"}
+		top, entries, wrong := readTree("x", memory(files))
+		positions(t, files, wrong, entries)
 		if len(wrong) > 0 {
 			return
 		}

@@ -29,10 +29,17 @@ func (p *plan) has(setting string) bool {
 	return slices.ContainsFunc(p.settings, func(s planned) bool { return s.setting == setting })
 }
 
-// set plans a value; the last one counts.
-func (p *plan) set(setting, value string, from Place) {
+// set plans a value; the last one counts. It refuses an empty one, and tells so.
+func (p *plan) set(setting, value string, from Place) bool {
+	if slices.Contains(nothing, value) {
+		return false
+	}
 	p.put(planned{setting: setting, value: value, from: from})
+	return true
 }
+
+// nothing are values that would be written and mean none.
+var nothing = []string{"", quote(""), quoteList(nil), quoteList([]string{""})}
 
 func (p *plan) put(new planned) {
 	i := slices.IndexFunc(p.settings, func(s planned) bool { return s.setting == new.setting })
@@ -43,8 +50,12 @@ func (p *plan) put(new planned) {
 	p.settings[i] = new
 }
 
-// addList adds to a list, whatever is in it already aside.
+// addList adds to a list, whatever is in it already aside. Without words there
+// is nothing to add.
 func (p *plan) addList(setting string, words []string, from Place) {
+	if len(words) == 0 {
+		return
+	}
 	s := planned{setting: setting, from: from}
 	if i := slices.IndexFunc(p.settings, func(s planned) bool { return s.setting == setting }); i >= 0 {
 		s = p.settings[i]

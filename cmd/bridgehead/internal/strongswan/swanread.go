@@ -154,7 +154,7 @@ func (t *translator) otherChild(c *connection, child *view) {
 
 // namedPools takes over the pools that a connection names.
 func namedPools(t *translator, e *entry) {
-	for _, name := range words(e.value) {
+	for _, name := range t.listed(e) {
 		pool := t.pools[name]
 		if pool == nil {
 			t.add(e.valueAt, "no pool %q%s", name, t.didYouMean(name, slices.Sorted(maps.Keys(t.pools))))

@@ -70,10 +70,34 @@ func (t *translator) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
-// set plans a setting and says so in the directive's line of the report.
+// set plans a setting and says so in the directive's line of the report. No
+// setting is written without a value: a directive that comes to none is wrong.
 func (t *translator) set(e *entry, setting, value string) {
-	t.plan.set(setting, value, e.Place)
+	if !t.plan.set(setting, value, e.Place) {
+		t.addEmpty(e)
+		return
+	}
 	e.taken("%s = %s", setting, value)
+}
+
+// setList is set for a list; an earlier one is overridden.
+func (t *translator) setList(e *entry, setting string, words []string) {
+	if len(words) > 0 { // else a problem was said
+		t.set(e, setting, quoteList(words))
+	}
+}
+
+// addList adds a directive's words to a setting's list.
+func (t *translator) addList(e *entry, setting string, words []string) {
+	if len(words) > 0 { // else a problem was said
+		t.plan.addList(setting, words, e.Place)
+		e.taken("%s = %s", setting, quoteList(words))
+	}
+}
+
+// addEmpty reports a directive that looks as if it had a value.
+func (t *translator) addEmpty(e *entry) {
+	t.add(e.valueAt, "%s: expected a value, or nothing behind the equals sign for the default", e.Name)
 }
 
 // judgeConnection has each setting of the connection judged by its rule.
