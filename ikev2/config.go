@@ -38,9 +38,16 @@ type Config struct {
 	DNS          []netip.Addr   // may be empty
 	Domains      []string       // split DNS (RFC 8598); may be empty
 	// ForceEncapIPv4 announces a NAT on IPv4 whether there is one or not, so
-	// that clients encapsulate ESP in UDP. IPv6 is always announced as it is:
-	// Android gives up when it sees a NAT there.
+	// that clients encapsulate ESP in UDP.
 	ForceEncapIPv4 bool
+	ForceEncapIPv6 bool // the same on IPv6, except towards Android (QuirkD5)
+	// Unique says what becomes of a client's former sessions when it logs in
+	// anew.
+	Unique Unique
+	// NoMOBIKE keeps the gateway from announcing MOBIKE (RFC 4555).
+	NoMOBIKE bool
+	// WithoutQuirks are the allowances that are not made for any client.
+	WithoutQuirks []Quirk
 	Limits         Limits
 	Timers         Timers
 	FragmentSize   int // octets of an IP datagram that carries IKE; zero: 1280
@@ -188,6 +195,7 @@ type settings struct {
 	certificates     []*identity
 	subnets          []message.Selector // LocalSubnets
 	ikeText, espText string             // IKE and ESP as they are written
+	without          quirks             // WithoutQuirks
 }
 
 func newSettings(c Config) (*settings, error) {
@@ -195,7 +203,7 @@ func newSettings(c Config) (*settings, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	s := &settings{Config: c, ikeText: c.IKE.String(), espText: c.ESP.String()}
+	s := &settings{Config: c, ikeText: c.IKE.String(), espText: c.ESP.String(), without: setOf(c.WithoutQuirks...)}
 	for _, cert := range c.Certificates {
 		id, err := newIdentity(cert)
 		if err != nil {

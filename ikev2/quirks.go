@@ -1,117 +1,154 @@
 package ikev2
 
 import (
-	"bytes"
-	"slices"
-
-	"bridgehead/auth"
-	"bridgehead/ikev2/exchange"
-	"bridgehead/ikev2/message"
-	"bridgehead/ikev2/suite"
+	"fmt"
+	"math/bits"
+	"strings"
 )
 
-// client is a kind of client, told by what it sends in IKE_SA_INIT.
-type client uint8
+// Quirk is one habit of real clients that the gateway makes allowance for.
+// Its String is a short id, such as "W1".
+type Quirk uint8
 
+// Quirks. W are those of the client built into Windows, A of Apple's, D of
+// Android's, S of strongSwan's, M of MikroTik's; G are rules for every client.
 const (
-	clientUnknown    client = iota
-	clientWindows           // built in, all versions
-	clientApple             // built into iOS and macOS
-	clientAndroid           // built into Android 11 and later
-	clientStrongSwan        // charon on any system, the strongSwan app
-	clientBridgehead        // package initiator
+	QuirkW1 Quirk = iota
+	QuirkW2
+	QuirkW3
+	QuirkW4
+	QuirkW5
+	QuirkW6
+	QuirkW7
+	QuirkW8
+	QuirkW9
+	QuirkW10
+	QuirkW11
+	QuirkA1
+	QuirkA2
+	QuirkA3
+	QuirkA4
+	QuirkA5
+	QuirkD1
+	QuirkD2
+	QuirkD3
+	QuirkD4
+	QuirkD5
+	QuirkD6
+	QuirkS1
+	QuirkS2
+	QuirkM1
+	QuirkG1
+	QuirkG2
+	QuirkG3
+	quirkCount
 )
 
-func (c client) String() string {
-	return [...]string{"", "windows", "apple", "android", "strongswan", "bridgehead"}[c]
+// quirkTable tells of each quirk its id and what the gateway does.
+var quirkTable = [quirkCount]struct{ id, meaning string }{
+	QuirkW1:  {"W1", "Windows: no Child SA rekey is started behind a NAT, none with a key exchange anywhere"},
+	QuirkW2:  {"W2", "Windows: the gateway's order of proposals counts, since the client's begins with the weakest"},
+	QuirkW3:  {"W3", "Windows: a user known without a domain is found when DOMAIN\\user is sent"},
+	QuirkW4:  {"W4", "Windows: the error code that the client sends is logged"},
+	QuirkW5:  {"W5", "Windows: an RSA certificate is preferred, signed as before RFC 7427"},
+	QuirkW6:  {"W6", "Windows: answers are fragmented to 576 octets, as the client's own messages"},
+	QuirkW7:  {"W7", "Windows: its private configuration attributes are passed over in silence"},
+	QuirkW8:  {"W8", "Windows: DHCPINFORM inside the tunnel is answered"},
+	QuirkW9:  {"W9", "Windows: a final refusal is an EAP-Failure with the Win32 error code, never an EAP-MSCHAPv2 Failure"},
+	QuirkW10: {"W10", "IKEv1 and AuthIP on the same port are dropped without an answer"},
+	QuirkW11: {"W11", "Windows: its Vid-Initial-Contact is no INITIAL_CONTACT"},
+	QuirkA1:  {"A1", "Apple: an RSA certificate is preferred, signed as before RFC 7427"},
+	QuirkA2:  {"A2", "Apple: proposals may repeat each other and begin with any number"},
+	QuirkA3:  {"A3", "Apple: no rekey by time, which the client does itself, and no liveness check within 10 minutes"},
+	QuirkA4:  {"A4", "a client whose identity is an address is told from others by where it connects from, too"},
+	QuirkA5:  {"A5", "Apple: split DNS domains are sent to a client that asks for them"},
+	QuirkD1:  {"D1", "Android: an RSA certificate is preferred, although the client knows RFC 7427"},
+	QuirkD2:  {"D2", "Android: another group is asked for only if all its proposals hold it"},
+	QuirkD3:  {"D3", "Android: an empty EAP identity is no fault, the name follows"},
+	QuirkD4:  {"D4", "Android: the authentication backend gets at most 10 seconds, since the client waits 15"},
+	QuirkD5:  {"D5", "Android: no NAT is announced over IPv6, where the client gives up on one"},
+	QuirkD6:  {"D6", "a client that asks for the gateway's version is told a name"},
+	QuirkS1:  {"S1", "strongSwan: signatures are those of RFC 7427"},
+	QuirkS2:  {"S2", "a client whose NAT detection does not fit is served over UDP, NAT or none"},
+	QuirkM1:  {"M1", "MikroTik: a configuration request within a rekey is passed over"},
+	QuirkG1:  {"G1", "payloads may come in any order, unknown ones that are not critical are passed over"},
+	QuirkG2:  {"G2", "no session ends because its keys are old; the client replaces them by its own clock"},
+	QuirkG3:  {"G3", "a client that was asked for another group may come back under the same SPI and nonce or new ones"},
 }
 
-// vendorMicrosoft is "MS NT5 ISAKMPOAKLEY"; a version of four octets follows.
-var vendorMicrosoft = []byte{0x1e, 0x2b, 0x51, 0x69, 0x05, 0x99, 0x1c, 0x7d, 0x7c, 0x96, 0xfc, 0xbf, 0xb5, 0x87, 0xe4, 0x61}
-
-var vendorStrongSwan = []byte{0x88, 0x2f, 0xe5, 0x6d, 0x6f, 0xd2, 0x0d, 0xbc, 0x22, 0x51, 0x61, 0x3b, 0x2e, 0xbe, 0x5b, 0xeb}
-
-// androidHashes are what Android announces (RFC 7427 §7): SHA-1, too.
-var androidHashes = []suite.HashAlgorithm{suite.HashSHA1, suite.HashSHA2256, suite.HashSHA2384, suite.HashSHA2512}
-
-// win32Codes tell Windows why its user is refused, where EAP itself may not:
-// it never answers an EAP-MSCHAPv2 Failure that allows no retry. RRAS sends
-// them beside the EAP-Failure ([MS-IKEE] 2.2.7). Of a name that is not known
-// a client learns no more than of a wrong password.
-var win32Codes = map[Cause]uint32{
-	auth.CauseLogonHours:         646, // ERROR_RESTRICTED_LOGON_HOURS
-	auth.CauseAccountDisabled:    647, // ERROR_ACCT_DISABLED
-	auth.CausePasswordExpired:    648, // ERROR_PASSWD_EXPIRED
-	auth.CauseNoDialinPermission: 649, // ERROR_NO_DIALIN_PERMISSION
-	auth.CauseWrongPassword:      691, // ERROR_AUTHENTICATION_FAILURE
-	auth.CauseUnknownUser:        691,
-	auth.CauseIdentityMismatch:   691,
-}
-
-// recognise tells the kind of client from an IKE_SA_INIT request. Without a
-// vendor id the extensions announced tell: Apple knows redirection but not
-// RFC 7427, Android the reverse, charon both. Android's lists of hashes and
-// groups are its own besides.
-func recognise(ps []message.Payload) client {
-	vendor := false
-	for v := range message.All[*message.VendorID](ps) {
-		if bytes.HasPrefix(v.Data, vendorMicrosoft) {
-			return clientWindows
-		}
-		if bytes.Equal(v.Data, vendorStrongSwan) {
-			return clientStrongSwan
-		}
-		if bytes.Equal(v.Data, exchange.VendorID) {
-			return clientBridgehead
-		}
-		vendor = true
+// String is the quirk's id.
+func (q Quirk) String() string {
+	if q < quirkCount {
+		return quirkTable[q].id
 	}
-	hashes := message.FindNotify(ps, message.SignatureHashAlgorithms)
-	redirect := message.FindNotify(ps, message.RedirectSupported) != nil
-	switch {
-	case hashes != nil && redirect:
-		return clientStrongSwan
-	case hashes != nil && !vendor && slices.Equal(suite.ParseHashAlgorithms(hashes.Data), androidHashes) && offersGroup(ps, suite.MODP4096):
-		return clientAndroid
-	case hashes != nil:
-		return clientUnknown
-	case redirect && !vendor:
-		return clientApple
+	return fmt.Sprintf("quirk %d", uint8(q))
+}
+
+// Meaning is what the gateway does, in a line.
+func (q Quirk) Meaning() string {
+	if q < quirkCount {
+		return quirkTable[q].meaning
 	}
-	return clientUnknown
+	return ""
 }
 
-// offersGroup tells whether any proposal of IKE_SA_INIT has a group.
-func offersGroup(ps []message.Payload, g suite.Group) bool {
-	sa := message.Find[*message.SA](ps)
-	return sa != nil && slices.ContainsFunc(sa.Proposals, func(p message.Proposal) bool {
-		return slices.ContainsFunc(p.Transforms, func(t message.Transform) bool {
-			return t.Type == message.TransformKE && t.ID == uint16(g)
-		})
-	})
-}
+// Fixed tells the quirks that cannot be switched off: the gateway is built so.
+func (q Quirk) Fixed() bool { return q == QuirkG1 || q == QuirkG2 || q == QuirkG3 }
 
-// rsaOnly tells clients that get the RSA chain where there is one. Without
-// RFC 7427 a client may be an iPhone set up by hand, which hangs on ECDSA
-// without a word; Android knows RFC 7427 but RSA alone.
-func (c client) rsaOnly(announcedHashes bool) bool {
-	return !announcedHashes || c == clientAndroid
-}
-
-// noFinalFailure tells clients that never answer an EAP-MSCHAPv2 Failure
-// which allows no retry.
-func (c client) noFinalFailure() bool { return c == clientWindows }
-
-// certificateAdvice is what to look at when this client leaves after it saw
-// our certificate, the likeliest first.
-func (c client) certificateAdvice() string {
-	switch c {
-	case clientWindows:
-		return "Windows shows error 13801 for: the name typed is not a dNSName of the certificate (an address must stand there as dNSName too), no serverAuth extended key usage, the root is not in the store of the local machine, or an intermediate is missing."
-	case clientApple:
-		return "iOS and macOS leave when: the Remote ID is not in the certificate's subject alternative names, the root is not installed and trusted, serverAuth is missing, or the key is ECDSA in a connection set up by hand."
-	case clientAndroid:
-		return "Android leaves when: the server name is not in the subject alternative names by exact type, the key is not RSA, the certificate has only a wildcard name, or the chosen authority did not sign it."
+// AllQuirks gives every quirk there is, in order.
+func AllQuirks() []Quirk {
+	all := make([]Quirk, quirkCount)
+	for i := range all {
+		all[i] = Quirk(i)
 	}
-	return "Check that the client trusts the root certificate, that the name it connects to is in the certificate, and that the chain is complete."
+	return all
 }
+
+// ParseQuirk gives the quirk of an id, in any case; false: there is none.
+func ParseQuirk(id string) (Quirk, bool) {
+	for q := range quirkCount {
+		if strings.EqualFold(quirkTable[q].id, id) {
+			return q, true
+		}
+	}
+	return 0, false
+}
+
+// quirks is a set of them: one word of every session.
+type quirks uint32
+
+func setOf(list ...Quirk) quirks {
+	var s quirks
+	for _, q := range list {
+		s |= 1 << q
+	}
+	return s
+}
+
+func (s quirks) has(q Quirk) bool { return s&(1<<q) != 0 }
+
+// list gives the quirks of the set, in order; nil for none.
+func (s quirks) list() []Quirk {
+	var list []Quirk
+	for ; s != 0; s &= s - 1 {
+		list = append(list, Quirk(bits.TrailingZeros32(uint32(s))))
+	}
+	return list
+}
+
+// quirk tells whether the gateway makes this allowance for the client.
+func (sa *SA) quirk(q Quirk) bool { return sa.session.quirks.has(q) }
+
+// startsChildRekey tells whether the gateway may start to rekey a Child SA.
+// Windows behind a NAT refuses it, and its traffic is dead then; to it a NAT
+// that is only announced is one.
+func (sa *SA) startsChildRekey() bool { return !sa.quirk(QuirkW1) || !sa.nat.encap() }
+
+// rekeysChildWithKE tells whether a Child SA rekey of ours may hold a key
+// exchange. Windows refuses it even where it is offered beside none.
+func (sa *SA) rekeysChildWithKE() bool { return !sa.quirk(QuirkW1) }
+
+// rekeysByTime tells whether the gateway's clock may start a rekey of an IKE
+// or Child SA; octets and packets always may. Apple's own clock is the
+// shorter, and two rekeys that meet may cost it the session.
+func (sa *SA) rekeysByTime() bool { return !sa.quirk(QuirkA3) }

@@ -16,6 +16,7 @@ import (
 type session struct {
 	id     string
 	client client
+	quirks quirks // what allowances are made
 	idi    message.ID
 	from   netip.Addr // where it logged in from
 	user   string     // as the backend verified it
