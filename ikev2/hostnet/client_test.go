@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"bridgehead/ikev2/message"
 	"pgregory.net/rapid"
 )
 
@@ -118,7 +119,7 @@ func TestPrefixesMakeUpTheRange(t *testing.T) {
 			if p.Addr() != next || p != p.Masked() {
 				t.Fatalf("prefix %d of %v to %v is %v, expected one from %v", i, first, last, p, next)
 			}
-			next = lastOf(p).Next()
+			next = message.SelectorOf(p).End.Next()
 		}
 		if next.Prev() != last && next.IsValid() {
 			t.Fatalf("%v to %v ends before %v", first, last, next)

@@ -1,6 +1,10 @@
 package hostnet
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"bridgehead/ikev2/message"
+)
 
 // Prefixes gives the fewest prefixes that make up the addresses from first to
 // last, both included: routes know no other ranges. It is nil if first comes
@@ -13,7 +17,7 @@ func Prefixes(first, last netip.Addr) []netip.Prefix {
 	for first.Compare(last) <= 0 {
 		p := largestFrom(first, last)
 		prefixes = append(prefixes, p)
-		if first = lastOf(p).Next(); !first.IsValid() {
+		if first = message.SelectorOf(p).End.Next(); !first.IsValid() {
 			break // the end of the address space
 		}
 	}
@@ -25,19 +29,10 @@ func largestFrom(first, last netip.Addr) netip.Prefix {
 	p := netip.PrefixFrom(first, first.BitLen())
 	for p.Bits() > 0 {
 		wider := netip.PrefixFrom(first, p.Bits()-1)
-		if wider.Masked().Addr() != first || lastOf(wider).Compare(last) > 0 {
+		if wider.Masked().Addr() != first || message.SelectorOf(wider).End.Compare(last) > 0 {
 			break
 		}
 		p = wider
 	}
 	return p
-}
-
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }

@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"net/netip"
 	"strings"
+
+	"bridgehead/ikev2/message"
 )
 
 // Range is a run of addresses of one family, both ends included.
@@ -60,21 +62,11 @@ func RangeOf(p netip.Prefix) (Range, error) {
 	if p.Masked() != p {
 		return Range{}, &RangeError{Text: p.String(), Problem: fmt.Sprintf("the address has bits behind the prefix: the prefix is %v", p.Masked())}
 	}
-	r := Range{p.Addr(), lastOf(p)}
+	r := Range{p.Addr(), message.SelectorOf(p).End}
 	if p.Addr().BitLen()-p.Bits() > 1 {
 		r.First, r.Last = r.First.Next(), r.Last.Prev()
 	}
 	return r, nil
-}
-
-// lastOf gives the address with all host bits set.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // String writes a range as first-last.

@@ -128,7 +128,7 @@ func prefixes(start, end netip.Addr) []netip.Prefix {
 	for {
 		p := widest(start, end)
 		all = append(all, p)
-		final := lastOf(p)
+		final := wire.SelectorOf(p).End
 		if final == end {
 			return all
 		}
@@ -140,23 +140,11 @@ func prefixes(start, end netip.Addr) []netip.Prefix {
 func widest(start, end netip.Addr) netip.Prefix {
 	for n := range start.BitLen() {
 		p := netip.PrefixFrom(start, n)
-		if p.Masked().Addr() == start && !end.Less(lastOf(p)) {
+		if p.Masked().Addr() == start && !end.Less(wire.SelectorOf(p).End) {
 			return p
 		}
 	}
 	return netip.PrefixFrom(start, start.BitLen())
-}
-
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().As16()
-	for i := p.Bits() + 128 - p.Addr().BitLen(); i < 128; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a := netip.AddrFrom16(b)
-	if p.Addr().Is4() {
-		return a.Unmap()
-	}
-	return a
 }
 
 // reversed is the selector of the opposite direction. The ports of ICMP stay:
