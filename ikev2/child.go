@@ -48,6 +48,11 @@ func (sa *SA) childByOutSPI(spi []byte) int {
 	return slices.IndexFunc(sa.children, func(c child) bool { return c.out == binary.BigEndian.Uint32(spi) })
 }
 
+// childByID gives the index of the Child SA of this id, -1 if there is none.
+func (sa *SA) childByID(id esp.ChildID) int {
+	return slices.IndexFunc(sa.children, func(c child) bool { return c.id == id })
+}
+
 // childRequest is what a client asks of a Child SA, in IKE_AUTH or
 // CREATE_CHILD_SA.
 type childRequest struct {
@@ -75,7 +80,7 @@ func (sa *SA) createFirstChild(now time.Time, out *Outbox) {
 	}
 	w := wishesOf(l.child.cp)
 	await(sa, out, &claimLease{
-		job: job{sa}, client: sa.session.clientID(),
+		job: job{sa}, client: sa.session.clientID(), unique: sa.cfg.Unique,
 		initialContact: l.initialContact, maxSessions: l.grant.MaxSessions,
 		request: lease.Request{
 			Holder: sa.session.id, Identity: sa.session.user, Pool: l.grant.Pool,
@@ -110,7 +115,7 @@ func (sa *SA) chooseFirstChild(out *Outbox) (suite.Choice, error) {
 func (sa *SA) leaseClaimed(now time.Time, j *claimLease, choice suite.Choice, out *Outbox) {
 	if j.err != nil {
 		var fault *PeerFault
-		if errors.As(j.err, &fault) && fault.Cause == CauseTooManySessions {
+		if errors.As(j.err, &fault) && !fatalToChildOnly(fault.Cause) {
 			sa.refuse(now, j.err, out)
 			return
 		}
@@ -242,6 +247,7 @@ func (sa *SA) planeSettled(of *session, out *Outbox) {
 // moved while it was being installed.
 func (sa *SA) adopt(c *esp.Child, out *Outbox) {
 	sa.children = append(sa.children, child{id: c.ID, in: c.In.SPI, out: c.Out.SPI, suite: c.In.Suite})
+	sa.reg.children[c.ID] = sa
 	if c.Path != sa.espPath() {
 		sa.moveChildren(out)
 	}
@@ -274,7 +280,7 @@ func (sa *SA) childrenMoved(j *moveChildren, out *Outbox) {
 func (sa *SA) removeChild(i int, out *Outbox) {
 	c := sa.children[i]
 	sa.children = slices.Delete(sa.children, i, i+1)
-	sa.reg.releaseSPI(c.in)
+	sa.reg.forgetChild(c)
 	sa.uninstall(sa.session, out, c.id)
 }
 

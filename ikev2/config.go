@@ -48,14 +48,16 @@ type Config struct {
 	NoMOBIKE bool
 	// WithoutQuirks are the allowances that are not made for any client.
 	WithoutQuirks []Quirk
-	Limits         Limits
-	Timers         Timers
-	FragmentSize   int // octets of an IP datagram that carries IKE; zero: 1280
-	Shards         int // zero: as many as processors, at most 64
-	Logger         *slog.Logger
-	Rand           io.Reader        // safe for concurrent use: crypto/rand.Reader
-	Now            func() time.Time // time.Now
-	Sink           EventSink        // nil: events are only logged
+	// Rekey has the gateway start rekeys itself; zero: it never does.
+	Rekey        Rekey
+	Limits       Limits
+	Timers       Timers
+	FragmentSize int // octets of an IP datagram that carries IKE; zero: 1280
+	Shards       int // zero: as many as processors, at most 64
+	Logger       *slog.Logger
+	Rand         io.Reader        // safe for concurrent use: crypto/rand.Reader
+	Now          func() time.Time // time.Now
+	Sink         EventSink        // nil: events are only logged
 	// Send puts datagrams on the wire. The shards call it concurrently; it
 	// must not keep the datagrams nor alter their Data.
 	Send func([]transport.Datagram)
@@ -135,6 +137,7 @@ func orDefault(n, standard int) int {
 // withDefaults is c with its zero fields filled in.
 func (c Config) withDefaults() Config {
 	l, t := &c.Limits, &c.Timers
+	c.Rekey = c.Rekey.withDefaults()
 	l.HalfOpen = orDefault(l.HalfOpen, 10000)
 	l.HalfOpenPerAddress = orDefault(l.HalfOpenPerAddress, 256)
 	l.CookieThreshold = orDefault(l.CookieThreshold, 128)
@@ -186,6 +189,7 @@ func (c *Config) validate() error {
 	missing(c.Rand == nil, "no source of random octets")
 	missing(c.Now == nil, "no clock")
 	missing(c.Send == nil, "no way to send")
+	errs = append(errs, c.Rekey.validate())
 	return errors.Join(errs...)
 }
 

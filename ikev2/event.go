@@ -4,11 +4,12 @@ import (
 	"log/slog"
 	"time"
 
+	"bridgehead/ikev2/esp"
 	"bridgehead/ikev2/transport"
 )
 
-// Event is what an SA is told. The types are Received, Finished, TimerDue and
-// Disconnect.
+// Event is what an SA is told. The types are Received, Finished, TimerDue,
+// Disconnect, Exhausting and Lost.
 type Event interface{ event() }
 
 // Received is a datagram that came in for the SA. The SA may keep its Data.
@@ -24,10 +25,19 @@ type TimerDue struct{}
 // under way without a word.
 type Disconnect struct{ Cause Cause }
 
+// Exhausting tells that a Child SA comes near the end of its packet numbers or
+// of the octets its keys may protect.
+type Exhausting struct{ Child esp.ChildID }
+
+// Lost tells that the data plane has a Child SA no more.
+type Lost struct{ Child esp.ChildID }
+
 func (Received) event()   {}
 func (Finished) event()   {}
 func (TimerDue) event()   {}
 func (Disconnect) event() {}
+func (Exhausting) event() {}
+func (Lost) event()       {}
 
 // Outbox collects what an SA wants done. Handle appends; the caller empties
 // it with Reset.

@@ -50,7 +50,7 @@ type works struct {
 	// supersede ends the other sessions of the same client (RFC 7296 §2.4);
 	// their leases are free when it returns, unless a job still uses them.
 	// nil: there is nobody to ask.
-	supersede func(ctx context.Context, id clientID, except string)
+	supersede func(ctx context.Context, s superseding)
 }
 
 // job is the part all jobs share.
@@ -134,22 +134,27 @@ type claimLease struct {
 	job
 	request        lease.Request
 	client         clientID
+	unique         Unique
 	initialContact bool
 	maxSessions    int // of the user; 0: any number
 	lease          lease.Lease
 	err            error
 }
 
+// superseding is a login that ends the client's other sessions.
+type superseding struct {
+	client clientID
+	login  string // its session id
+	cause  Cause
+}
+
 func (*claimLease) pool() pool { return poolHost }
 
 func (j *claimLease) Run(ctx context.Context, w *works) {
-	if j.initialContact && w.supersede != nil {
-		w.supersede(ctx, j.client, j.request.Holder)
+	if cause, ends := j.unique.supersedes(j.initialContact); ends && w.supersede != nil {
+		w.supersede(ctx, superseding{j.client, j.request.Holder, cause})
 	}
-	if !w.sessions.enter(j.client.user, j.request.Holder, j.maxSessions) {
-		j.err = &PeerFault{Cause: CauseTooManySessions, Evidence: []auth.Evidence{
-			{Key: "allowed", Value: fmt.Sprint(j.maxSessions)},
-		}}
+	if j.err = w.sessions.enter(j.client, j.request.Holder, j.maxSessions, j.unique == UniqueKeep); j.err != nil {
 		return
 	}
 	var err error

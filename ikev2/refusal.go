@@ -33,6 +33,7 @@ const (
 	CauseNoNATTraversal      Cause = "no-nat-traversal"
 	CausePoolExhausted       Cause = "pool-exhausted"
 	CauseTooManySessions     Cause = "too-many-sessions"
+	CauseSessionKept         Cause = "former-session-kept"
 	CauseTSUnacceptable      Cause = "traffic-selectors-unacceptable"
 	CauseTooManyChildren     Cause = "too-many-child-sas"
 	CauseClientRefusedServer Cause = "client-refused-our-authentication"
@@ -66,6 +67,7 @@ const (
 	CauseIdleTimeout        Cause = "idle-timeout"
 	CauseShutdown           Cause = "gateway-shutdown"
 	CauseReplaced           Cause = "replaced-by-new-login"
+	CauseSuperseded         Cause = "superseded-by-new-login"
 	CausePacketsExhausted   Cause = "packet-numbers-exhausted"
 )
 
@@ -125,6 +127,9 @@ var catalogue = map[Cause]explanation{
 	CauseTooManySessions: {
 		"The user has as many sessions as allowed already.",
 		"Disconnect one of them or raise the user's limit."},
+	CauseSessionKept: {
+		"The client has a session already, which sessions.unique = \"keep\" has stay; whether that session still lives was not asked.",
+		"If the former session is dead, end it with \"bridgehead disconnect\", or wait until ike.dpd finds out; sessions.unique = \"replace\" lets the newer login win instead."},
 	CauseTSUnacceptable: {
 		"The traffic the client wants to send does not overlap with what the gateway offers.",
 		"Compare the client's networks with the gateway's local subnets."},
@@ -190,6 +195,9 @@ var catalogue = map[Cause]explanation{
 	CauseIdleTimeout:    {"No traffic flowed for the idle time allowed.", "Raise the user's idle timeout if this is unwanted."},
 	CauseShutdown:       {"The gateway was stopped.", "Nothing to do; the client may connect again."},
 	CauseReplaced:       {"The same client logged in anew and said that this session is gone.", "Nothing to do."},
+	CauseSuperseded: {
+		"The same client logged in anew, and sessions.unique = \"replace\" lets it have one session.",
+		"Where these are two devices of one user, give each an IKE identity of its own, or set sessions.unique = \"no\"."},
 	CausePacketsExhausted: {
 		"A Child SA ran out of packet numbers and was not rekeyed by the client.",
 		"Let the client rekey its Child SAs, or use extended sequence numbers (esn)."},

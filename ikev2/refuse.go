@@ -106,7 +106,7 @@ func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 		t.report = &SessionEvent{Kind: EventDown, Time: now, Session: sa.info(), Cause: cause}
 	}
 	for _, c := range sa.children {
-		sa.reg.releaseSPI(c.in)
+		sa.reg.forgetChild(c)
 	}
 	sa.children = nil
 	switch {

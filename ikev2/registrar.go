@@ -18,13 +18,14 @@ type registrar struct {
 	counters *counters
 	sas      map[message.SPI]*SA // by responder SPI: the shard's own
 	espSPIs  map[uint32]struct{} // inbound SPIs in use
-	children uint64
+	children map[esp.ChildID]*SA // who has them
+	born     uint64              // Child ids handed out
 }
 
 func newRegistrar(index uint8, rand io.Reader) *registrar {
 	return &registrar{
 		index: index, rand: rand, counters: new(counters),
-		sas: make(map[message.SPI]*SA), espSPIs: make(map[uint32]struct{}),
+		sas: make(map[message.SPI]*SA), espSPIs: make(map[uint32]struct{}), children: make(map[esp.ChildID]*SA),
 	}
 }
 
@@ -75,11 +76,23 @@ func (r *registrar) espSPI() (uint32, error) {
 // releaseSPI makes an inbound SPI free again.
 func (r *registrar) releaseSPI(spi uint32) { delete(r.espSPIs, spi) }
 
+// forgetChild makes a Child SA's inbound SPI free again and its owner unknown.
+func (r *registrar) forgetChild(c child) {
+	r.releaseSPI(c.in)
+	delete(r.children, c.id)
+}
+
 // childID gives a Child id that was never used before.
 func (r *registrar) childID() esp.ChildID {
-	r.children++
-	return esp.ChildID(uint64(r.index)<<56 | r.children)
+	r.born++
+	return esp.ChildID(uint64(r.index)<<childIndexShift | r.born)
 }
+
+// childIndexShift is where in a Child id its shard's index stands.
+const childIndexShift = 56
+
+// shardOf is the index of the shard that handed out a Child id.
+func shardOf(id esp.ChildID) int { return int(id >> childIndexShift) }
 
 // sessionID gives a name for a login and the session it becomes: 16
 // hexadecimal digits.

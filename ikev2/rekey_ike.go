@@ -55,6 +55,9 @@ func (sa *SA) answerRekeyIKE(now time.Time, x *childExchange, j *keyExchange, ou
 		return
 	}
 	next.children, sa.children = sa.children, nil
+	for _, c := range next.children {
+		next.reg.children[c.id] = next
+	}
 	next.watch, next.moving, sa.heir = sa.watch, sa.moving, next
 	next.session, sa.session = sa.session, &session{id: sa.session.id, client: sa.session.client}
 	sa.stopAsking()

@@ -179,7 +179,7 @@ func ask[A any](ctx context.Context, r *Responder, command func(now time.Time, s
 // and frees what they held right here: to wait for another job of the same
 // pool might be to wait for oneself. Where one of theirs is still under way,
 // their lease goes back after it, and the client gets another address.
-func (r *Responder) supersede(ctx context.Context, id clientID, except string) {
+func (r *Responder) supersede(ctx context.Context, by superseding) {
 	var (
 		mu   sync.Mutex
 		jobs []Job // guarded by mu
@@ -189,7 +189,7 @@ func (r *Responder) supersede(ctx context.Context, id clientID, except string) {
 	defer cancel()
 	defer context.AfterFunc(r.asking, cancel)() // a shard that has ended does not answer
 	_, err := ask(waiting, r, func(now time.Time, s *shard) struct{} {
-		freeing := s.supersede(now, id, except)
+		freeing := s.supersede(now, by)
 		mu.Lock()
 		defer mu.Unlock()
 		if gone {
@@ -203,7 +203,7 @@ func (r *Responder) supersede(ctx context.Context, id clientID, except string) {
 	gone = true
 	mu.Unlock()
 	if err != nil {
-		r.cfg.Logger.Warn("could not end a client's former sessions in time", slog.String("session", except), slog.Any("error", err))
+		r.cfg.Logger.Warn("could not end a client's former sessions in time", slog.String("session", by.login), slog.Any("error", err))
 	}
 	for _, j := range jobs {
 		r.runBounded(r.base, j)

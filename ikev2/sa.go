@@ -84,6 +84,10 @@ func (sa *SA) Handle(now time.Time, ev Event, out *Outbox) {
 		sa.due(now, out)
 	case Disconnect:
 		sa.disconnect(now, ev.Cause, out)
+	case Exhausting:
+		sa.exhausting(now, ev.Child, out)
+	case Lost:
+		sa.lost(now, ev.Child, out)
 	}
 	if sa.state == StateEstablished {
 		sa.protection.Rest()

@@ -105,16 +105,16 @@ func (s *shard) disconnect(now time.Time, cause Cause, fits func(*SA) bool) int 
 	return n
 }
 
-// supersede ends a client's other sessions, which it said are gone, and takes
-// the jobs that free what they held out of the Outbox for the caller to run.
-func (s *shard) supersede(now time.Time, id clientID, except string) []Job {
+// supersede ends a client's other sessions, and takes the jobs that free what
+// they held out of the Outbox for the caller to run.
+func (s *shard) supersede(now time.Time, by superseding) []Job {
 	var jobs []Job
-	for _, sa := range slices.Clone(s.clients[id]) {
-		if sa.session.id == except {
+	for _, sa := range slices.Clone(s.clients[by.client]) {
+		if sa.session.id == by.login {
 			continue
 		}
 		before := len(s.out.Jobs)
-		s.handle(now, sa, Disconnect{CauseReplaced})
+		s.handle(now, sa, Disconnect{by.cause})
 		jobs = append(jobs, s.out.Jobs[before:]...)
 		s.out.Jobs = s.out.Jobs[:before]
 	}

@@ -101,8 +101,8 @@ func newWorld(t testing.TB, seed uint64, change func(*Config)) *world {
 	w.gateway = newShard(settings, 0, newHalfOpenCount())
 	w.works = works{
 		backend: cfg.Backend, leases: cfg.Leases, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now, sessions: newSessionLimits(),
-		supersede: func(ctx context.Context, id clientID, except string) {
-			for _, j := range w.gateway.supersede(w.now, id, except) {
+		supersede: func(ctx context.Context, by superseding) {
+			for _, j := range w.gateway.supersede(w.now, by) {
 				j.Run(ctx, &w.works)
 				w.gateway.finish(w.now, j)
 			}
