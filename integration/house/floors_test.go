@@ -36,6 +36,7 @@ var floors = map[string]int{
 	"ikev2/transport":                    2,
 	"ikev2/esp":                          2,
 	"ikev2/lease":                        2,
+	"ikev2/dhcp":                         2,
 	"ikev2/suite":                        1,
 	"auth":                               1,
 	"ikev2/message":                      0,
