@@ -47,6 +47,13 @@ type Config struct {
 	// its own request, such as a client.
 	RekeyGrace time.Duration
 
+	// Broadcast, if set, is shown each packet that a peer sends to
+	// 255.255.255.255, before the host sees it. taken keeps it from the host;
+	// reply, if there is one, is a whole IP packet that goes to the peer that it
+	// is addressed to. It is called on the receiving path, several times at once,
+	// must not block and must not keep the packet.
+	Broadcast func(packet []byte) (reply []byte, taken bool)
+
 	// OnRebind, if set, is told when an authentic packet of an encapsulated
 	// Child SA came from another outer address than its path's: the peer's NAT
 	// has a new mapping, or somebody relays packets. The Tunnel does not move

@@ -16,6 +16,10 @@
 // tables that readers see without locking, sequence numbers and replay windows
 // are atomic, and each goroutine's buffers are its own.
 //
+// Broadcasts of peers may be answered before the host sees them. That costs
+// other packets one comparison, and neither a firewall of the host nor a server
+// on the same port stands in the way.
+//
 // # Rekeying
 //
 // After Rekey both Child SAs receive. The new one sends from the first

@@ -37,9 +37,11 @@ func newWriter(t *Tunnel, device tun.Device) *writer {
 func (w *writer) handle(batch []transport.ESPDatagram) {
 	now := time.Now().UnixNano()
 	for i := range batch {
-		if p, ok := w.t.open(&batch[i], now); ok {
-			w.add(p.data)
+		p, ok := w.t.open(&batch[i], now)
+		if !ok || w.t.config.Broadcast != nil && p.isBroadcast() && w.t.answerBroadcast(&p, now) {
+			continue
 		}
+		w.add(p.data)
 	}
 	w.flush()
 }

@@ -84,6 +84,10 @@ func (o *outbound) send(n int) {
 	for i := range n {
 		o.sendOne(o.bufs[i], o.sizes[i], now)
 	}
+	o.flush()
+}
+
+func (o *outbound) flush() {
 	if o.sender.Flush() != nil {
 		o.t.drops.count(OutNetwork) // the transport counts datagrams and causes
 	}

@@ -25,6 +25,8 @@ type Tunnel struct {
 	mu       sync.Mutex // guards children, and writing to spis and routes
 	children map[esp.ChildID]*child
 
+	answers answerer
+
 	writersMu sync.Mutex
 	writers   []*writer // idle ones
 	opened    int       // writers made so far
