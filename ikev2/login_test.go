@@ -140,9 +140,9 @@ func TestLoginOverALossyWire(t *testing.T) {
 func (w *world) mustBeEmpty() {
 	w.Helper()
 	g := w.gateway
-	if len(g.reg.sas) != 0 || len(g.timers) != 0 || len(g.clients) != 0 || len(g.reg.espSPIs) != 0 || g.jobs != 0 {
+	if len(g.reg.sas) != 0 || len(g.timers) != 0 || len(g.clients) != 0 || len(g.reg.espSPIs)+len(g.reg.children) != 0 || g.jobs != 0 {
 		w.Errorf("seed %d: left over: %d SAs, %d deadlines, %d clients, %d SPIs, %d jobs",
-			w.seed, len(g.reg.sas), len(g.timers), len(g.clients), len(g.reg.espSPIs), g.jobs)
+			w.seed, len(g.reg.sas), len(g.timers), len(g.clients), len(g.reg.espSPIs)+len(g.reg.children), g.jobs)
 	}
 	if n := g.halfOpen.total.Load(); n != 0 {
 		w.Errorf("seed %d: %d logins still count as under way", w.seed, n)
