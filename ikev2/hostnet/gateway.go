@@ -15,6 +15,10 @@ type Gateway struct {
 	// Forward makes the machine a router for the families of Pools, where it
 	// is none yet.
 	Forward bool
+	// ProxyNDP lets the machine, as far as it forwards IPv6, answer on every link
+	// for the neighbours that somebody else enters there, such as the site's
+	// updown script.
+	ProxyNDP bool
 	// Table names the nftables table, family inet, for what follows.
 	Table string
 	// Masquerade gives the pools' packets the machine's own address where they
@@ -65,6 +69,11 @@ func (g Gateway) plan() ([]entry, error) {
 			t.masquerade = g.Pools
 		}
 		plan = append(plan, entry{Table: t})
+	}
+	if g.ProxyNDP && IPv6.available() {
+		if plan, err = planSysctl(plan, proxyNDP("all"), proxyNDPOn); err != nil {
+			return nil, err
+		}
 	}
 	// The machine becomes a router last, when all that restrains it is there.
 	if g.Forward {

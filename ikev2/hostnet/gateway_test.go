@@ -41,7 +41,7 @@ func fullGateway(device string) Gateway {
 		Device: device, MTU: 1300,
 		Addresses: addrs("10.9.0.1", "fd09::1"),
 		Pools:     prefixes("10.9.0.0/24", "fd09::/96"),
-		Forward:   true, Table: "bridgehead-test", Masquerade: true, ClampMSS: true,
+		Forward:   true, ProxyNDP: true, Table: "bridgehead-test", Masquerade: true, ClampMSS: true,
 	}
 }
 
@@ -63,7 +63,7 @@ func TestGatewayIsRestoredWhole(t *testing.T) {
 	h := open(t, path)
 	must(t, h.ApplyGateway(fullGateway("tun-test")))
 	for _, want := range []string{
-		"net.ipv4.ip_forward = 1 (was 0)", "net.ipv6.conf.all.forwarding = 1 (was 0)", "tun-test up, MTU 1300",
+		"net.ipv4.ip_forward = 1 (was 0)", "net.ipv6.conf.all.forwarding = 1 (was 0)", "net.ipv6.conf.all.proxy_ndp = 1 (was 0)", "tun-test up, MTU 1300",
 		"route fd09::/96 dev tun-test", "address 10.9.0.1 on tun-test", "nftables table inet bridgehead-test",
 	} {
 		if !slices.Contains(h.Changes(), want) {
@@ -211,9 +211,17 @@ func TestFailureHalfWayIsRestored(t *testing.T) {
 }
 
 // Traffic of a client in the pool reaches a server that knows no way back to
-// the pool, over both families, with an MSS that fits the tunnel; the link of
-// the client stands for the TUN.
+// the pool, over both families, with an MSS that fits the tunnel, whether the
+// rules go by the tunnel's interface or by addresses; the link of the client
+// stands for the TUN.
 func TestMasqueradedClientsReachTheNetworkBehind(t *testing.T) {
+	for _, kernelESP := range []bool{false, true} {
+		t.Run(fmt.Sprintf("kernel ESP %v", kernelESP), func(t *testing.T) { masquerades(t, kernelESP) })
+	}
+}
+
+func masquerades(t *testing.T, kernelESP bool) {
+	t.Helper()
 	client, gateway, server := newNamespace(t), newNamespace(t), newNamespace(t)
 	connect(t, gateway, "tun-test", client, "inner")
 	connect(t, gateway, "uplink", server, "outer")
@@ -226,8 +234,13 @@ func TestMasqueradedClientsReachTheNetworkBehind(t *testing.T) {
 	gateway.enter()
 	configure(t, "uplink", "198.51.100.9/24", "2001:db8:5::9/64")
 	h := open(t, filepath.Join(t.TempDir(), "j"))
-	must(t, h.ApplyGateway(fullGateway("tun-test")))
+	full := fullGateway("tun-test")
+	full.KernelESP = kernelESP
+	must(t, h.ApplyGateway(full))
 	defer func() { must(t, h.Close()) }()
+	if rules := run(t, "nft list ruleset"); strings.Contains(rules, "tun-test\"") == kernelESP {
+		t.Errorf("the rules are\n%s", rules)
+	}
 	for _, c := range []struct {
 		family, listen, seen string
 		mss                  int

@@ -17,6 +17,13 @@ const charonPath = "/usr/lib/ipsec/charon"
 const charonPlugins = "random nonce aes sha1 sha2 md4 md5 mgf1 hmac kdf gcm chapoly curve25519 openssl pem pkcs1 pkcs8 " +
 	"x509 pubkey constraints kernel-libipsec kernel-netlink resolve socket-default vici updown eap-identity eap-mschapv2 eap-md5 eap-radius"
 
+// FullTunnel are settings with which a strongSwan client that has ESP in
+// userspace can send everything through the tunnel, the addresses around the
+// gateway's own included: its own packets are marked and pass the tunnel by.
+const FullTunnel = `plugins { kernel-libipsec { allow_peer_ts = yes }
+            kernel-netlink { fwmark = !0x42 }
+            socket-default { fwmark = 0x42 } }`
+
 // Charon is a running strongSwan.
 type Charon struct {
 	*Process

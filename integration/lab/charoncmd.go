@@ -10,9 +10,10 @@ import (
 )
 
 // StartCharonCmd runs Debian's charon-cmd in n, args beginning with the
-// program's name, and answers its question for the password. ESP is in
+// program's name, and answers its question for the password. Settings, which
+// may be empty, are added to its section of strongswan.conf. ESP is in
 // userspace, as with StartCharon.
-func (n *Namespace) StartCharonCmd(password string, args ...string) *Process {
+func (n *Namespace) StartCharonCmd(settings, password string, args ...string) *Process {
 	n.t.Helper()
 	dir := n.lab.Dir("charon-cmd-" + n.Name)
 	conf := filepath.Join(dir, "strongswan.conf")
@@ -21,8 +22,9 @@ func (n *Namespace) StartCharonCmd(password string, args ...string) *Process {
   plugins { resolve { file = %s/resolv.conf } }
   filelog { stderr { default = 1
     flush_line = yes } }
+  %s
 }
-`, charonPlugins, dir)
+`, charonPlugins, dir, settings)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		n.t.Fatal(err)
 	}

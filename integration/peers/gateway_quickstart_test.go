@@ -49,7 +49,7 @@ func TestCharonCmdLogsIntoQuickstart(t *testing.T) {
 	// Routes through the tunnel to all addresses would take charon-cmd's own
 	// packets along: kernel-libipsec wants the networks named.
 	args = append(args, "--remote-ts", "10.99.0.0/24", "--remote-ts", "fd00:99::/64")
-	peer := c.StartCharonCmd(password, args...)
+	peer := c.StartCharonCmd("", password, args...)
 	lab.Eventually(t, 15*time.Second, "the login of charon-cmd", func() bool {
 		select {
 		case <-peer.Exited():

@@ -43,18 +43,18 @@ func newSite(t *testing.T) *site {
 	s.inside.Run("ip", "-6", "route", "add", "default", "via", "fd00:99::fe")
 	s.dir = s.Dir("bridgehead")
 	s.control = filepath.Join(s.dir, "control.sock")
-	s.web(t)
+	s.web(t, behind4, behind6)
 	return s
 }
 
-// web serves both addresses of the host inside.
-func (s *site) web(t *testing.T) {
+// web serves addresses of the host inside.
+func (s *site) web(t *testing.T, hosts ...string) {
 	t.Helper()
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		fmt.Fprint(w, host)
 	})}
-	for _, host := range []string{behind4, behind6} {
+	for _, host := range hosts {
 		var listener net.Listener
 		var err error
 		s.inside.Do(func() { listener, err = net.Listen("tcp", net.JoinHostPort(host, "80")) })
@@ -132,7 +132,13 @@ func (s *site) serve(t *testing.T, more string, pools ...string) {
 // start starts the gateway and waits until it answers.
 func (s *site) start(t *testing.T, args ...string) {
 	t.Helper()
-	s.process = s.gateway.Start(15*time.Second, program(t), args...)
+	s.await(t, s.gateway.Start(15*time.Second, program(t), args...))
+}
+
+// await waits until a gateway that was started answers.
+func (s *site) await(t *testing.T, process *lab.Process) {
+	t.Helper()
+	s.process = process
 	lab.Eventually(t, 20*time.Second, "the gateway's answer", func() bool {
 		select {
 		case <-s.process.Exited():

@@ -232,7 +232,7 @@ func TestProfileForCharonCmd(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := s.newClient(t, "client")
-	peer := c.StartCharonCmd(password, strings.Split(strings.TrimSuffix(string(words), "\x00"), "\x00")...)
+	peer := c.StartCharonCmd("", password, strings.Split(strings.TrimSuffix(string(words), "\x00"), "\x00")...)
 	lab.Eventually(t, 15*time.Second, "the login of charon-cmd", func() bool {
 		select {
 		case <-peer.Exited():

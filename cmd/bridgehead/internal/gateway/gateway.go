@@ -268,6 +268,7 @@ func (g *Gateway) prepareHost(context.Context) error {
 	}
 	err = host.ApplyGateway(hostnet.Gateway{
 		Device: g.tunnel.Name(), MTU: g.tunnel.MTU(), Pools: poolPrefixes(c), Forward: c.DataPlane.Forward,
+		ProxyNDP: c.DataPlane.Forward && c.Hooks.UpDown != "",
 		Table: strings.ReplaceAll(g.tunnel.Name(), "-", "_"), Masquerade: c.NAT.Masquerade, ClampMSS: true,
 	})
 	if err != nil {
