@@ -151,7 +151,7 @@ func (g *gate) turnAway(now time.Time, m *message.Message, req initRequest, d tr
 	}
 	r := newRefusal(now, fault.Cause, withError(fault.Evidence, fault.Err))
 	kind := recognise(m.Payloads)
-	r.Peer, r.Local, r.Client, r.Remedy = d.Remote, d.Local, kind.String(), kind.remedy(fault.Err)
+	r.Peer, r.Local, r.Client, r.Remedy = d.Remote, d.Local, kind.String(), kind.remedy(fault.Err, g.cfg.ESP)
 	out.Events = append(out.Events, SessionEvent{Kind: EventRefused, Time: now, Cause: r.Cause, Refusal: r})
 }
 

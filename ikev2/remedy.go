@@ -8,33 +8,30 @@ import (
 	"bridgehead/ikev2/suite"
 )
 
-// WindowsSettings is the PowerShell line that has one connection of the client
-// built into Windows 8 and later offer aes256-sha256-modp2048 for IKE and
-// aes256gcm16 for ESP, and nothing else.
-func WindowsSettings(connection string) string {
-	return "Set-VpnConnectionIPsecConfiguration -ConnectionName " + connection +
-		" -AuthenticationTransformConstants GCMAES256 -CipherTransformConstants GCMAES256" +
-		" -EncryptionMethod AES256 -IntegrityCheckMethod SHA256 -DHGroup Group14 -PfsGroup None -Force"
-}
-
-// windowsStrength is what both remedies below make Windows offer.
-const windowsStrength = "aes256-sha256-modp2048"
+// windowsRegistry is what one value in the registry makes Windows offer.
+const windowsRegistry = "aes256-sha256-modp2048"
 
 // remedy is what to type at a client whose proposals were all refused, a line
 // each; nil where there is no such thing. Windows offers nothing but modp1024
-// until it is told otherwise.
-func (c client) remedy(err error) []string {
+// until it is told otherwise. esp is what the gateway accepts for Child SAs.
+func (c client) remedy(err error, esp suite.Proposals) []string {
 	var refused *suite.NoProposalError
-	if c != clientWindows || !errors.As(err, &refused) || !outdated(refused) || !accepts(refused.Configured, windowsStrength) {
+	if c != clientWindows || !errors.As(err, &refused) || !outdated(refused) {
 		return nil
 	}
-	return []string{
-		"# at the client, in PowerShell as administrator, for one connection (its name for NAME):",
-		WindowsSettings("NAME"),
+	line, ok := WindowsSettings("NAME", refused.Configured, esp)
+	if !ok {
+		return nil
+	}
+	lines := []string{"# at the client, in PowerShell as administrator, for one connection (its name for NAME):", line}
+	if !accepts(refused.Configured, windowsRegistry) {
+		return lines
+	}
+	return append(lines,
 		"# or, Windows 7 too, for all connections:",
 		`New-ItemProperty -Path HKLM:\SYSTEM\CurrentControlSet\Services\RasMan\Parameters -Name NegotiateDH2048_AES256 -PropertyType DWord -Value 1 -Force`,
 		"Restart-Service RasMan",
-	}
+	)
 }
 
 // outdated tells whether an offer failed for holding nothing but modp1024, or

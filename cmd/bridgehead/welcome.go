@@ -58,6 +58,15 @@ func (a *app) welcome(q *gateway.Quickstart, listening []string) {
 	fmt.Fprintf(a.out, "Ctrl-C ends it and puts this host's network back. Logins, logouts and refusals follow, a line each.\n\n")
 }
 
+// windowsLine is what has Windows offer more than modp1024 to this gateway.
+func windowsLine(q *gateway.Quickstart) string {
+	line, ok := ikev2.WindowsSettings("bridgehead", q.Config.IKE.Proposals, q.Config.ESP.Proposals)
+	if !ok {
+		return "# what this gateway accepts, Windows can't be set to"
+	}
+	return line
+}
+
 // clientHelp is the shortest way to a connection for each kind of client.
 func clientHelp(q *gateway.Quickstart) string {
 	return fmt.Sprintf(`At the client (copy %[2]s to it first):
@@ -74,5 +83,5 @@ func clientHelp(q *gateway.Quickstart) string {
   Linux       charon-cmd --cert ca.pem --host %[1]s --remote-identity %[1]s --identity %[3]s --profile ikev2-eap
               as root; Debian has it in the package charon-cmd
   To try it from outside, without a tunnel: bridgehead probe %[1]s --ca ca.pem --user %[3]s
-`, q.Names[0], q.CA, q.User, ikev2.WindowsSettings("bridgehead"))
+`, q.Names[0], q.CA, q.User, windowsLine(q))
 }

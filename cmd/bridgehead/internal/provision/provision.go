@@ -68,8 +68,11 @@ func (g Gateway) Profile(c Client, conn Connection) (*Profile, error) {
 	if g.moved() && (c == Windows || c == Apple) {
 		return nil, &PortError{Client: c, IKE: g.IKEPort, NATT: g.NATTPort}
 	}
-	chosen, err := abilities[c].choose(g.IKE, g.ESP)
-	if err != nil {
+	var (
+		chosen suites
+		err    error
+	)
+	if chosen.ike, chosen.esp, err = abilities[c].Choose(g.IKE, g.ESP); err != nil {
 		return nil, &SuiteError{Client: c, Err: err}
 	}
 	p := &Profile{Client: c, IKE: chosen.ike.String(), ESP: chosen.esp.String(), Notes: []string{}}

@@ -5,10 +5,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 
-	"bridgehead/ikev2/suite"
+	"bridgehead/ikev2"
 )
 
 // windows writes a script for PowerShell. Connections made by it propose
@@ -31,7 +30,7 @@ func (w writer) windows(p *Profile) {
 	line("Add-VpnConnection -Name %s -ServerAddress %s -TunnelType Ikev2 -AuthenticationMethod Eap -EncryptionLevel Maximum -RememberCredential -SplitTunneling:$%t%s -Force",
 		name, server, !w.everything(allIPv4), w.suffix())
 	line("# Without this, Windows proposes modp1024 only.")
-	line("Set-VpnConnectionIPsecConfiguration -ConnectionName %s %s -Force", name, windowsPolicy(w.suites))
+	line("%s", ikev2.WindowsPolicy(name, w.ike, w.esp))
 	w.windowsRoutes(&b, name)
 	w.windowsAdministrator(&b, p)
 	line("")
@@ -130,39 +129,4 @@ func powerShellList(list []netip.Addr) string {
 		texts[i] = powerShell(a.String())
 	}
 	return strings.Join(texts, ",")
-}
-
-// windowsPolicy is the suite in the words of the cmdlet.
-func windowsPolicy(s suites) string {
-	integrity := windowsHashes[suite.PRF(s.ike.PRF.ID)]
-	cipher := windowsCipher(s.esp)
-	authentication := cipher
-	switch s.esp.Integ.ID {
-	case suite.IntegHMACSHA1_96:
-		authentication = "SHA196"
-	case suite.IntegHMACSHA2_256128:
-		authentication = "SHA256128"
-	}
-	return "-AuthenticationTransformConstants " + authentication + " -CipherTransformConstants " + cipher +
-		" -EncryptionMethod " + windowsCipher(s.ike) + " -IntegrityCheckMethod " + integrity +
-		" -DHGroup " + windowsGroups[s.ike.Group()].ike + " -PfsGroup " + windowsGroups[s.esp.Group()].pfs
-}
-
-var windowsHashes = map[suite.PRF]string{suite.PRFHMACSHA1: "SHA1", suite.PRFHMACSHA256: "SHA256", suite.PRFHMACSHA384: "SHA384"}
-
-// windowsGroups are the cmdlet's two names for a group.
-var windowsGroups = map[suite.Group]struct{ ike, pfs string }{
-	suite.GroupNone: {"None", "None"},
-	suite.MODP1024:  {"Group2", "PFS2"},
-	suite.MODP2048:  {"Group14", "PFS2048"},
-	suite.ECP256:    {"ECP256", "ECP256"},
-	suite.ECP384:    {"ECP384", "ECP384"},
-}
-
-func windowsCipher(c suite.Choice) string {
-	kind := "AES"
-	if c.Encr.ID == suite.EncrAESGCM16 {
-		kind = "GCMAES"
-	}
-	return kind + strconv.Itoa(int(c.Encr.KeyLength))
 }

@@ -145,12 +145,44 @@ func (t *translator) proposals(e *entry, setting string, protocol message.Protoc
 	for _, d := range dropped {
 		e.taken("left out: %s", d)
 	}
-	if slices.ContainsFunc(kept, func(s string) bool { return strings.Contains(strings.ToLower(s), "modp1024") }) {
-		e.taken("modp1024 can be broken by who can afford it (RFC 8247); Windows does without it after: %s", ikev2.WindowsSettings("NAME"))
-	}
+	t.suites = append(t.suites, e)
 	if setting == "ike.proposals" {
 		e.taken("of what both ends have, the gateway's strongest is taken; ike.order = \"client\" has the client's order count, as in older strongSwan")
 	}
+}
+
+// adviseWeak says of proposals with modp1024 how to do without. It needs both
+// lists: what Windows is to be set to must fit either.
+func (t *translator) adviseWeak() {
+	ike := t.planned("ike.proposals", message.ProtocolIKE, suite.DefaultIKE())
+	esp := t.planned("esp.proposals", message.ProtocolESP, suite.DefaultESP())
+	for _, e := range t.suites {
+		if kept := map[string]suite.Proposals{"ike": ike, "esp": esp}[e.rule]; !strings.Contains(kept.String(), suite.MODP1024.String()) {
+			continue
+		}
+		if line, ok := ikev2.WindowsSettings("NAME", ike, esp); ok {
+			e.taken("modp1024 can be broken by who can afford it (RFC 8247); Windows does without it after: %s", line)
+		} else {
+			e.taken("modp1024 can be broken by who can afford it (RFC 8247); put aes256-sha256-modp2048 before it, to which Windows can be set")
+		}
+	}
+}
+
+// planned gives the proposals that the configuration will have.
+func (t *translator) planned(setting string, protocol message.Protocol, defaults suite.Proposals) suite.Proposals {
+	i := slices.IndexFunc(t.plan.settings, func(s planned) bool { return s.setting == setting })
+	if i < 0 {
+		return defaults
+	}
+	text, err := strconv.Unquote(t.plan.settings[i].value)
+	if err != nil {
+		return defaults
+	}
+	list, err := suite.ParseProposals(protocol, text)
+	if err != nil {
+		return defaults
+	}
+	return list
 }
 
 // supported splits a list into the proposals that can be used, less the words

@@ -35,6 +35,7 @@ type translator struct {
 	certs      []credential
 	keys       []credential
 	chain      []string
+	suites     []*entry         // directives with cipher suites
 	pools      map[string]*view // of swanctl.conf
 	users      []secrets.User
 	entries    []*entry // of the whole input, in the order of reading
@@ -240,6 +241,7 @@ func (t *translator) finish() {
 	}
 	t.credentials()
 	t.serverName()
+	t.adviseWeak()
 	if !t.plan.has("addresses.dns") {
 		t.note("no name servers for clients: those in strongswan.conf are not read; put them into addresses.dns")
 	}
