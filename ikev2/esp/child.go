@@ -43,11 +43,30 @@ type Child struct {
 	Session string // the session id of the logs
 	In, Out SA     // In protects what the peer sends
 	Path    Path
+	Sending Sending // in a rekey
 
 	// Local are the addresses behind this end, Remote the peer's inner ones:
 	// for a gateway TSr and TSi as narrowed (RFC 7296 §2.9).
 	Local, Remote []message.Selector
 }
+
+// Sending is when the new Child SA of a rekey takes over sending from the old
+// one. What an end sends on a Child SA that the other does not have yet, or has
+// no longer, is lost (RFC 7296 §2.8).
+type Sending uint8
+
+// When the new Child SA sends.
+const (
+	// SendAfterPeer is for the end that answered the exchange, which cannot know
+	// when its answer arrives: from the first packet on the new Child SA, after
+	// a grace of the plane's own, or when the old one is removed.
+	SendAfterPeer Sending = iota
+	// SendAtOnce is for the end that began the exchange: the other has answered.
+	SendAtOnce
+	// SendNever is for a Child SA that lost to a simultaneous rekey and will be
+	// deleted (RFC 7296 §2.8.1). It only receives.
+	SendNever
+)
 
 // Usage is what a Child SA has carried. Octets are those of the inner packets.
 type Usage struct {
@@ -66,8 +85,8 @@ type Usage struct {
 type DataPlane interface {
 	// Install makes a new Child SA carry traffic.
 	Install(ctx context.Context, c Child) error
-	// Rekey installs c in the place of old. c sends from now on; old keeps
-	// receiving until it is removed (RFC 7296 §2.8).
+	// Rekey installs c in the place of old. Both receive until old is removed;
+	// c.Sending says when c sends (RFC 7296 §2.8).
 	Rekey(ctx context.Context, old ChildID, c Child) error
 	// Move gives a Child SA new outer addresses (RFC 4555).
 	Move(ctx context.Context, id ChildID, p Path) error

@@ -17,6 +17,7 @@ type child struct {
 	out    *esp.Outbound
 	policy *esp.Policy
 	remote []addrRange // the peer's inner addresses
+	silent bool        // it only receives
 
 	path     atomic.Pointer[outerPath]
 	sending  atomic.Bool

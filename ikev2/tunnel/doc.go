@@ -22,9 +22,9 @@
 //
 // # Rekeying
 //
-// After Rekey both Child SAs receive. The new one sends from the first
-// authentic packet that arrives on it, or once Config.RekeyGrace has passed, or
-// when the old one is removed. The end that answered CREATE_CHILD_SA cannot
+// After Rekey both Child SAs receive. Unless Child.Sending says otherwise the
+// new one sends from the first authentic packet that arrives on it, or once
+// Config.RekeyGrace has passed, or when the old one is removed. The end that answered CREATE_CHILD_SA cannot
 // know when its answer has arrived, and what it sent on the new SA before that
 // the peer would drop (RFC 7296 §2.8).
 //

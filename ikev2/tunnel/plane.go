@@ -3,7 +3,6 @@ package tunnel
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"bridgehead/ikev2/esp"
@@ -52,8 +51,12 @@ func (t *Tunnel) Rekey(_ context.Context, old esp.ChildID, c esp.Child) error {
 	if err != nil {
 		return err
 	}
-	n.switchAt = math.MinInt64
-	if t.config.RekeyGrace > 0 {
+	switch {
+	case c.Sending == esp.SendNever:
+		n.silent = true
+	case c.Sending == esp.SendAtOnce || t.config.RekeyGrace <= 0:
+		n.sending.Store(true)
+	default:
 		n.switchAt = time.Now().Add(t.config.RekeyGrace).UnixNano()
 	}
 	t.mu.Lock()

@@ -142,7 +142,7 @@ func (r *routes) find(p *packet, now int64) (*child, Reason) {
 func choose(children []*child, p *packet, now int64) *child {
 	var waiting *child
 	for _, c := range children {
-		if c.policy.Out(p.data) != nil {
+		if c.silent || c.policy.Out(p.data) != nil {
 			continue
 		}
 		if c.ready(now) {

@@ -109,9 +109,10 @@ func dropsReplayedAndForged(w *world) {
 }
 
 // rekeyed gives the successor of p on the same socket.
-func (w *world) rekeyed(p *peer, id esp.ChildID) *peer {
+func (w *world) rekeyed(p *peer, id esp.ChildID, s esp.Sending) *peer {
 	w.Helper()
 	n := w.newPeer(id, 1)
+	n.child.Sending = s
 	n.conn = p.conn
 	n.child.Path = p.child.Path
 	if err := w.Plane.Rekey(w.ctx, p.child.ID, n.child); err != nil {
@@ -123,7 +124,7 @@ func (w *world) rekeyed(p *peer, id esp.ChildID) *peer {
 func rekeySwitches(w *world) {
 	old := w.install(w.newPeer(1, 1))
 	old.wantOut(toPeer(1, false, 30, 1))
-	renewed := w.rekeyed(old, 2)
+	renewed := w.rekeyed(old, 2, esp.SendAfterPeer)
 	// The peer may still send on the old one, and uses the new one when it will.
 	old.wantIn(toInside(1, false, 30, 2))
 	renewed.wantIn(toInside(1, false, 30, 3))
@@ -148,12 +149,40 @@ func rekeySwitches(w *world) {
 
 func rekeyThenRemove(w *world) {
 	old := w.install(w.newPeer(1, 1))
-	renewed := w.rekeyed(old, 2)
+	renewed := w.rekeyed(old, 2, esp.SendAfterPeer)
 	if err := w.Plane.Remove(w.ctx, 1); err != nil {
 		w.Fatal(err)
 	}
 	renewed.wantOut(toPeer(1, false, 30, 1))
 	renewed.wantIn(toInside(1, true, 30, 2))
+}
+
+func rekeyAtOnce(w *world) {
+	old := w.install(w.newPeer(1, 1))
+	renewed := w.rekeyed(old, 2, esp.SendAtOnce)
+	renewed.wantOut(toPeer(1, false, 30, 1))
+	old.wantIn(toInside(1, false, 30, 2))
+	renewed.wantOut(toPeer(1, true, 30, 3))
+	renewed.wantIn(toInside(1, true, 30, 4))
+}
+
+// Both ends rekeyed at once: the loser is there until its DELETE was answered.
+func rekeyNever(w *world) {
+	old := w.install(w.newPeer(1, 1))
+	loser := w.rekeyed(old, 2, esp.SendNever)
+	winner := w.rekeyed(old, 3, esp.SendAfterPeer)
+	loser.wantIn(toInside(1, false, 30, 1))
+	old.wantOut(toPeer(1, false, 30, 2))
+	if err := w.Plane.Remove(w.ctx, 1); err != nil {
+		w.Fatal(err)
+	}
+	winner.wantOut(toPeer(1, false, 30, 3))
+	loser.wantIn(toInside(1, true, 30, 4))
+	winner.wantOut(toPeer(1, true, 30, 5))
+	if err := w.Plane.Remove(w.ctx, 2); err != nil {
+		w.Fatal(err)
+	}
+	winner.wantOut(toPeer(1, true, 30, 6))
 }
 
 func moves(w *world) {

@@ -54,6 +54,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"DropsReplayedAndForged", dropsReplayedAndForged},
 		{"RekeySwitchesWhenThePeerHas", rekeySwitches},
 		{"RekeySwitchesWhenTheOldIsRemoved", rekeyThenRemove},
+		{"RekeySwitchesAtOnce", rekeyAtOnce},
+		{"RekeyThatNeverSendsReceives", rekeyNever},
 		{"MovesToNewAddresses", moves},
 		{"RemovedCarriesNothing", removed},
 		{"KeepsManyApart", manyChildren},
