@@ -27,6 +27,11 @@ var (
 	ErrBuffer            = errors.New("esp: buffer has not the headroom or tailroom that the transform needs")
 )
 
+// ErrSPIInUse is what a data plane's refusal of a Child SA wraps when it cannot
+// tell the outbound SPI, which is the peer's choice, from one that another peer
+// behind the same address has chosen. The peer may choose another.
+var ErrSPIInUse = errors.New("esp: the peer's SPI is in use by another peer at the same address")
+
 // SuiteError refuses an SA whose algorithms or key lengths do not fit together.
 // It is this end's fault: negotiation never chooses such a combination.
 type SuiteError struct {

@@ -9,6 +9,7 @@ import (
 type Gateway struct {
 	Device    string         // the TUN link, which must exist
 	MTU       int            // of Device, in octets
+	KernelESP bool           // clients' packets are not seen on Device: it only has the route
 	Addresses []netip.Addr   // of the gateway itself on Device; may be empty
 	Pools     []netip.Prefix // routed to Device
 
@@ -21,10 +22,10 @@ type Gateway struct {
 	ProxyNDP bool
 	// Table names the nftables table, family inet, for what follows.
 	Table string
-	// Masquerade gives the pools' packets the machine's own address where they
-	// leave by another interface than Device.
+	// Masquerade gives the pools' packets the machine's own address, but not
+	// towards other clients.
 	Masquerade bool
-	// ClampMSS lowers the MSS of TCP connections through Device to its MTU.
+	// ClampMSS lowers the MSS of clients' TCP connections to the MTU of Device.
 	ClampMSS bool
 }
 
@@ -64,9 +65,9 @@ func (g Gateway) plan() ([]entry, error) {
 		}
 	}
 	if g.Masquerade || g.ClampMSS {
-		t := &tableChange{Name: g.Table, device: g.Device, clampMSS: g.ClampMSS}
-		if g.Masquerade {
-			t.masquerade = g.Pools
+		t := &tableChange{Name: g.Table, pools: g.Pools, masquerade: g.Masquerade, clampMSS: g.ClampMSS}
+		if !g.KernelESP {
+			t.device = g.Device
 		}
 		plan = append(plan, entry{Table: t})
 	}

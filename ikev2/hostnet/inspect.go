@@ -44,9 +44,13 @@ type ForwardDrop struct {
 	Chain  string
 }
 
-// Remedy is the commands that let the tunnel's packets through the chain.
+// Remedy is the commands that let the tunnel's packets through the chain. device
+// is the tunnel's; empty: it is the kernel that encrypts and decrypts them.
 func (d ForwardDrop) Remedy(device string) []string {
 	rule := fmt.Sprintf("nft insert rule %s %s %s ", d.Family, d.Table, d.Chain)
+	if device == "" {
+		return []string{rule + "meta ipsec exists accept", rule + "rt ipsec exists ct state established,related accept"}
+	}
 	return []string{
 		rule + fmt.Sprintf("iifname %q accept", device),
 		rule + fmt.Sprintf("oifname %q ct state established,related accept", device),

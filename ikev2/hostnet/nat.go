@@ -18,8 +18,9 @@ type tableChange struct {
 	Name string `json:"name"`
 
 	// What apply puts into the table; undo needs only the name.
-	device     string
-	masquerade []netip.Prefix
+	device     string // the tunnel's; empty: clients' packets are known by their addresses alone
+	pools      []netip.Prefix
+	masquerade bool
 	clampMSS   bool
 }
 
@@ -40,7 +41,7 @@ func (c *tableChange) apply() error {
 	conn.AddTable(table)
 	conn.DelTable(table)
 	conn.AddTable(table)
-	if len(c.masquerade) > 0 {
+	if c.masquerade {
 		c.addMasquerade(conn, table)
 	}
 	if c.clampMSS {
@@ -61,29 +62,51 @@ func (c *tableChange) undo() error {
 	return nil
 }
 
-// addMasquerade hides the clients' addresses behind the machine's own on every
-// interface but the tunnel, where clients reach each other as they are.
+// addMasquerade hides the clients' addresses behind the machine's own. Clients
+// reach each other as they are: through the tunnel's interface or, where they
+// have none of their own, at the pools' addresses.
 func (c *tableChange) addMasquerade(conn *nftables.Conn, table *nftables.Table) {
 	chain := conn.AddChain(&nftables.Chain{
 		Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
 	})
-	for _, p := range c.masquerade {
-		exprs := append(matchSource(p), matchInterface(expr.MetaKeyOIFNAME, expr.CmpOpNeq, c.device)...)
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, &expr.Masq{})})
+	rule := func(exprs ...expr.Any) {
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
+	}
+	if c.device == "" {
+		for _, p := range c.pools {
+			rule(append(matchAddress(p, destination), &expr.Verdict{Kind: expr.VerdictAccept})...)
+		}
+	}
+	for _, p := range c.pools {
+		exprs := matchAddress(p, source)
+		if c.device != "" {
+			exprs = append(exprs, matchInterface(expr.MetaKeyOIFNAME, expr.CmpOpNeq, c.device)...)
+		}
+		rule(append(exprs, &expr.Masq{})...)
 	}
 }
 
-// addClamp lowers the MSS of TCP connections that enter or leave the tunnel to
-// what fits the smaller MTU of both ways; the kernel never raises it.
+// addClamp lowers the MSS of clients' TCP connections to what fits the smaller
+// MTU of both ways; the kernel never raises it.
 func (c *tableChange) addClamp(conn *nftables.Conn, table *nftables.Table) {
 	chain := conn.AddChain(&nftables.Chain{
 		Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityMangle,
 	})
-	for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME} {
-		exprs := append(matchInterface(key, expr.CmpOpEq, c.device), matchSYN()...)
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, setMSS()...)})
+	var clients [][]expr.Any
+	if c.device != "" {
+		for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME} {
+			clients = append(clients, matchInterface(key, expr.CmpOpEq, c.device))
+		}
+	} else {
+		for _, p := range c.pools {
+			clients = append(clients, matchAddress(p, source), matchAddress(p, destination))
+		}
+	}
+	for _, exprs := range clients {
+		exprs = append(append(exprs, matchSYN()...), setMSS()...)
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
 	}
 }
 
@@ -99,14 +122,23 @@ func matchInterface(key expr.MetaKey, op expr.CmpOp, device string) []expr.Any {
 	}
 }
 
-// matchSource matches packets of p's family whose source lies in p.
-func matchSource(p netip.Prefix) []expr.Any {
+// end is one of the two addresses of a packet.
+type end uint32
+
+const (
+	source end = iota
+	destination
+)
+
+// matchAddress matches packets of p's family of which an address lies in p.
+func matchAddress(p netip.Prefix, which end) []expr.Any {
 	family, offset := byte(unix.NFPROTO_IPV4), uint32(12) // RFC 791 §3.1
 	if p.Addr().Is6() {
 		family, offset = unix.NFPROTO_IPV6, 8 // RFC 8200 §3
 	}
 	addr := p.Masked().Addr().AsSlice()
 	length := uint32(len(addr))
+	offset += uint32(which) * length
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{family}},

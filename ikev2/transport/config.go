@@ -3,6 +3,7 @@ package transport
 import (
 	"net/netip"
 	"runtime"
+	"syscall"
 )
 
 // The registered ports (RFC 7296 §2, RFC 3948 §2).
@@ -28,6 +29,10 @@ type Config struct {
 	// RawESP also sends and receives ESP as IP protocol 50. It needs
 	// CAP_NET_RAW.
 	RawESP bool
+	// Decapsulate, if set, is called for each socket of the NAT traversal port
+	// before anything is received, and hands what ESP arrives there to the
+	// kernel (UDP_ENCAP). HandleESP then gets none but what came before.
+	Decapsulate func(syscall.Conn) error
 	// Readers is the number of goroutines that receive on each address of the
 	// NAT traversal port; 0 means one a core, at most 8.
 	Readers int

@@ -14,7 +14,8 @@
 // Every datagram carries the local address it was sent to, and an answer with
 // that address as Local leaves from it (IP_PKTINFO).
 //
-// UDP_ENCAP is never set: decapsulation is ours, not the kernel's.
+// UDP_ENCAP is set only where Config.Decapsulate sets it; else decapsulation is
+// ours, not the kernel's.
 //
 // # Path MTU
 //

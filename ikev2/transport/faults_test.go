@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestIKEDoesNotWaitForESP: an ESP sender that waits for room in the queue
@@ -53,12 +55,7 @@ func TestLinkLocalByName(t *testing.T) {
 		if server, err = Listen(Config{Addresses: []netip.Addr{address}}); err == nil {
 			client, err = Listen(Config{Addresses: []netip.Addr{address}})
 		}
-		if err != nil {
-			return err
-		}
-		return client.SendIKE([]Datagram{{
-			ikeMessage(300, 1), netip.AddrPortFrom(address, client.IKEPort()), netip.AddrPortFrom(address, server.IKEPort()),
-		}})
+		return err
 	})
 	got, back := newSink(), newSink()
 	for _, s := range []struct {
@@ -68,6 +65,10 @@ func TestLinkLocalByName(t *testing.T) {
 		served := make(chan error, 1)
 		go func() { served <- s.t.Serve(t.Context(), s.h) }()
 		t.Cleanup(func() { s.t.Close(); <-served })
+	}
+	asked := Datagram{ikeMessage(300, 1), netip.AddrPortFrom(address, client.IKEPort()), netip.AddrPortFrom(address, server.IKEPort())}
+	if err := client.SendIKE([]Datagram{asked}); err != nil {
+		t.Fatal(err)
 	}
 	d := next(t, got.ike)
 	if err := server.SendIKE([]Datagram{{d.Data, d.Local, d.Remote}}); err != nil {
@@ -97,5 +98,40 @@ func TestFaultyReaderEndsServe(t *testing.T) {
 	go func() { served <- tr.Serve(context.Background(), newSink()) }()
 	if err := next(t, served); !errors.Is(err, errBroken) {
 		t.Errorf("Serve: %v, want %v", err, errBroken)
+	}
+}
+
+// TestDecapsulateHasEverySocket of the NAT traversal port, and no other; GRO is
+// off on those, and a refusal is Listen's.
+func TestDecapsulateHasEverySocket(t *testing.T) {
+	asked := 0
+	c := Config{Readers: 3, Decapsulate: func(conn syscall.Conn) error {
+		asked++
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			return err
+		}
+		var value int
+		var got error
+		err = raw.Control(func(fd uintptr) { value, got = unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO) })
+		if err = errors.Join(err, got); err == nil && value != 0 {
+			err = errors.New("UDP_GRO is on")
+		}
+		return err
+	}}
+	tr, err := Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if asked != 6 {
+		t.Errorf("%d sockets of 3 for each family", asked)
+	}
+	refusal := errors.New("no such option")
+	c.Decapsulate = func(syscall.Conn) error { return refusal }
+	if _, err := Listen(c); !errors.Is(err, refusal) {
+		t.Errorf("Listen: %v", err)
 	}
 }

@@ -3,8 +3,10 @@ package transport
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -50,9 +52,31 @@ func configureLoopback(mtu int, addrs []string) error {
 			return parseErr
 		}
 		addr.Flags = unix.IFA_F_NODAD
-		err = errors.Join(err, netlink.AddrAdd(lo, addr))
+		err = errors.Join(err, netlink.AddrAdd(lo, addr), settle(addr.IP))
 	}
 	return err
+}
+
+// settle waits until the loopback interface, just brought up, delivers what is
+// sent to an address: before, it drops that.
+func settle(ip net.IP) error {
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: ip, Zone: "lo"})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for range 500 {
+		if _, err := c.WriteTo([]byte{0}, c.LocalAddr()); err != nil {
+			return err
+		}
+		if err := c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+			return err
+		}
+		if _, _, err = c.ReadFrom(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+	return fmt.Errorf("the loopback interface delivers nothing to %v", ip)
 }
 
 // TestAnswersLeaveFromAddressAsked with several addresses of one interface,

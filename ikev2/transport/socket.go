@@ -48,13 +48,16 @@ type socket struct {
 
 type closer interface {
 	io.Closer
+	syscall.Conn
 	SetReadDeadline(time.Time) error
 }
 
-func listenEndpoint(k kind, a netip.Addr, port uint16, n int) (*endpoint, error) {
+func listenEndpoint(c Config, k kind, a netip.Addr, port uint16, n int) (*endpoint, error) {
 	e := &endpoint{kind: k, addr: a, port: port}
+	// What GRO has joined the kernel would take for one ESP packet.
+	gro := k == kindNATT && c.Decapsulate == nil
 	for i := range n {
-		s, err := listenSocket(k, a, e.port, i > 0)
+		s, err := listenSocket(k, a, e.port, i > 0, gro)
 		if err != nil {
 			e.close()
 			return nil, err
@@ -80,11 +83,11 @@ func (e *endpoint) close() error {
 	return err
 }
 
-func listenSocket(k kind, a netip.Addr, port uint16, share bool) (*socket, error) {
+func listenSocket(k kind, a netip.Addr, port uint16, share, gro bool) (*socket, error) {
 	s := &socket{kind: k, v6: a.Is6()}
 	var optErr error
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
-		err := rc.Control(func(fd uintptr) { optErr = setOptions(int(fd), k, s.v6, share) })
+		err := rc.Control(func(fd uintptr) { optErr = setOptions(int(fd), s.v6, share, gro) })
 		return errors.Join(err, optErr)
 	}}
 	network, address := "udp", netip.AddrPortFrom(a, port).String()
@@ -121,7 +124,7 @@ func listenSocket(k kind, a netip.Addr, port uint16, share bool) (*socket, error
 // option is one setsockopt with an int.
 type option struct{ level, name, value int }
 
-func setOptions(fd int, k kind, v6, share bool) error {
+func setOptions(fd int, v6, share, gro bool) error {
 	required := []option{
 		{unix.IPPROTO_IP, unix.IP_PKTINFO, 1},
 		{unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT},
@@ -140,7 +143,7 @@ func setOptions(fd int, k kind, v6, share bool) error {
 	if share {
 		required = append(required, option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
 	}
-	if k == kindNATT {
+	if gro {
 		wanted = append(wanted, option{unix.IPPROTO_UDP, unix.UDP_GRO, 1})
 	}
 	for _, o := range required {

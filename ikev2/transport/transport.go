@@ -53,8 +53,8 @@ type Transport struct {
 	closeErr          error
 }
 
-// Listen opens the sockets of c. The error is a *ListenError or a
-// *ConfigError.
+// Listen opens the sockets of c. The error is a *ListenError, a *ConfigError or
+// what Config.Decapsulate returned.
 func Listen(c Config) (*Transport, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
@@ -65,6 +65,9 @@ func Listen(c Config) (*Transport, error) {
 	if err == nil {
 		err = t.listenPort(c, kindNATT, &t.nattPort, c.readers())
 	}
+	if err == nil && c.Decapsulate != nil {
+		err = t.decapsulate(c.Decapsulate)
+	}
 	if err == nil && c.RawESP {
 		var none uint16
 		err = t.listenPort(c, kindRaw, &none, 1)
@@ -74,6 +77,21 @@ func Listen(c Config) (*Transport, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// decapsulate hands the ESP packets of the NAT traversal port to the kernel.
+func (t *Transport) decapsulate(set func(syscall.Conn) error) error {
+	for _, e := range t.endpoints {
+		for _, s := range e.sockets {
+			if s.kind != kindNATT {
+				continue
+			}
+			if err := set(s.conn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // listenPort opens n sockets of kind k on every address of c and stores the
@@ -101,7 +119,7 @@ func (t *Transport) listenPort(c Config, k kind, port *uint16, n int) error {
 func listenAll(c Config, k kind, port uint16, n int) ([]*endpoint, uint16, error) {
 	var opened []*endpoint
 	for _, a := range c.addresses() {
-		e, err := listenEndpoint(k, a, port, n)
+		e, err := listenEndpoint(c, k, a, port, n)
 		if err != nil && len(c.Addresses) == 0 && a.Is6() && noFamily(err) {
 			continue // a host without IPv6
 		}

@@ -167,6 +167,7 @@ func parsePolicy(b []byte) (f foundPolicy, err error) {
 		copy(t.Serialize(), ts)
 		f.templates = append(f.templates, template{
 			reqid: t.Reqid, source: addressOf(t.Saddr, t.Family), destination: addressOf(t.XfrmId.Daddr, t.Family),
+			block: info.Action == policyBlock,
 		})
 	}
 	return f, nil

@@ -20,7 +20,7 @@ type phase uint8
 const (
 	waiting phase = iota // for the peer to use the inbound one; not in the kernel
 	sending              // in the kernel
-	retired              // a successor sends; no longer in the kernel
+	retired              // another sends; no longer, or never, in the kernel
 )
 
 // child is an installed Child SA. Plane.mu guards it.
@@ -63,6 +63,7 @@ type flow struct {
 type policy struct {
 	owners    []*child // newest last
 	installed template
+	guard     *template // what it is without owners; nil: it is not there
 }
 
 // newChild checks c and copies its keys.
@@ -153,10 +154,10 @@ func (f *flow) successor() *child {
 // template is that of the flow's policies in a direction, with sender sending.
 func (f *flow) template(direction uint8, p esp.Path) template {
 	if direction == directionOut {
-		return template{f.outboundReqID(), p.Local.Addr(), p.Remote.Addr()}
+		return template{reqid: f.outboundReqID(), source: p.Local.Addr(), destination: p.Remote.Addr()}
 	}
 	unspecified := anyAddress(p.Local.Addr())
-	return template{f.reqid, unspecified, unspecified}
+	return template{reqid: f.reqid, source: unspecified, destination: unspecified}
 }
 
 // path is where the flow's packets leave.

@@ -36,6 +36,10 @@ type Config struct {
 	// that ID.
 	InterfaceID uint32
 
+	// Protected are networks whose packets pass through a Child SA or not at
+	// all, to them and from them: the pools of a gateway.
+	Protected []netip.Prefix
+
 	// RekeyGrace is for how long the old Child SA still sends after a Rekey if
 	// nothing arrives on the new one; 0 means DefaultRekeyGrace, negative that
 	// the new one sends at once, which suits an end that only ever rekeys by
@@ -67,6 +71,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// guardReqID marks the policies of protected networks; no Child SA has it.
+func (c *Config) guardReqID() uint32 { return c.FirstReqID }
 
 // owns tells whether a request ID is of the Plane's range.
 func (c *Config) owns(reqid uint32) bool { return reqid-c.FirstReqID < reqIDs }

@@ -16,15 +16,18 @@
 // States and policies carry request IDs from a range of the Plane's own. It
 // removes what an earlier process left under them, and never touches what
 // carries others; where one of those has the place that it needs, Install
-// fails. Reconcile compares kernel and Child SAs. One setting of the network
+// fails. Where Config.Protected names networks, policies that come after all
+// others drop what would travel to or from them in clear; they are a Plane's own,
+// too. Reconcile compares kernel and Child SAs. One setting of the network
 // namespace is changed while a Plane is open, which makes no difference but in
 // speed: the prefix lengths from which on the kernel finds a policy by hash.
 //
 // # Rekeying
 //
-// After Rekey both Child SAs receive. The new one sends from the first packet
-// that arrives on it, or once Config.RekeyGrace has passed, or when the old one
-// is removed or the new one moved. The end that answered CREATE_CHILD_SA cannot
+// After Rekey both Child SAs receive. Unless Child.Sending says otherwise the
+// new one sends from the first packet that arrives on it, or once
+// Config.RekeyGrace has passed, or when the old one is removed or the new one
+// moved. The end that answered CREATE_CHILD_SA cannot
 // know when its answer has arrived, and what it sent on the new SA before that
 // the peer would drop (RFC 7296 §2.8). The new outbound state is added before
 // the old one is removed, so no packet is without one.

@@ -76,6 +76,14 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("xfrm: child %d is installed already", e.ID)
 }
 
+// Unwrap gives esp.ErrSPIInUse where the peer is to choose another SPI.
+func (e *ConflictError) Unwrap() error {
+	if e.Outbound {
+		return esp.ErrSPIInUse
+	}
+	return nil
+}
+
 // UnknownChildError is a Child SA that is not installed.
 type UnknownChildError struct{ ID esp.ChildID }
 

@@ -113,7 +113,7 @@ func TestTwoPeersBehindOneAddress(t *testing.T) {
 	second.Path, second.Out.SPI = testPath(1), testChild(1, 1).Out.SPI
 	second.Path.Remote = netip.AddrPortFrom(second.Path.Remote.Addr(), 1025)
 	var conflict *ConflictError
-	if err := p.Install(t.Context(), second); !errors.As(err, &conflict) || !conflict.Outbound {
+	if err := p.Install(t.Context(), second); !errors.As(err, &conflict) || !errors.Is(err, esp.ErrSPIInUse) {
 		t.Errorf("the same SPI: %v", err)
 	}
 	second.Out.SPI++

@@ -105,10 +105,10 @@ func TestMessagesAreThoseOfIproute2(t *testing.T) {
 		{"state-chacha-udp-ipv6", nl.SizeofXfrmUsersaInfo, newState(chacha, false), map[uint16]string{nl.XFRMA_MTIMER_THRESH: "0a000000"}},
 		{"state-cbc-ipv6", nl.SizeofXfrmUsersaInfo, newState(cbc, false), nil},
 		{"policy-out", nl.SizeofXfrmUserpolicyInfo, newPolicy(out, template{
-			0x42480003, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.9"),
+			reqid: 0x42480003, source: netip.MustParseAddr("192.0.2.1"), destination: netip.MustParseAddr("192.0.2.9"),
 		}, DefaultPriority, 5, false), nil},
 		{"policy-forward", nl.SizeofXfrmUserpolicyInfo, newPolicy(forward, template{
-			0x42480002, netip.IPv6Unspecified(), netip.IPv6Unspecified(),
+			reqid: 0x42480002, source: netip.IPv6Unspecified(), destination: netip.IPv6Unspecified(),
 		}, DefaultPriority, 0, false), nil},
 		{"policy-delete", nl.SizeofXfrmUserpolicyId, deletePolicy(forward, 0), nil},
 	} {

@@ -36,7 +36,9 @@ type Plane struct {
 	policies  map[policyKey]*policy
 	lastReqID uint32
 	swept     int
-	before    *thresholds // to put back; nil: nothing
+
+	goneIn, goneOut uint64      // octets that Child SAs carried that are gone
+	before          *thresholds // to put back; nil: nothing
 }
 
 // Open prepares to use the kernel of the network namespace that the calling
@@ -78,7 +80,10 @@ func open(c Config, l link) (*Plane, error) {
 	if p.swept, err = p.sweep(); err != nil {
 		return nil, err
 	}
-	return p, p.hashHosts()
+	if err := p.hashHosts(); err != nil {
+		return nil, err
+	}
+	return p, p.guard()
 }
 
 // Capabilities are what the kernel can do, as found by Open.
@@ -142,10 +147,14 @@ func (p *Plane) Rekey(ctx context.Context, old esp.ChildID, c esp.Child) error {
 		return &UnknownChildError{old}
 	}
 	n.flow = before.flow
+	if c.Sending == esp.SendNever {
+		n.phase = retired
+		return p.admit(ctx, n)
+	}
 	if err := p.admit(ctx, n); err != nil {
 		return err
 	}
-	if p.config.RekeyGrace < 0 || n.flow.sender == nil {
+	if c.Sending == esp.SendAtOnce || p.config.RekeyGrace < 0 || n.flow.sender == nil {
 		if err := p.beginSending(n); err != nil {
 			return errors.Join(err, p.remove(n))
 		}
@@ -235,17 +244,20 @@ func (p *Plane) remove(c *child) error {
 	var r change
 	p.release(&r, c)
 	if c.phase == sending {
-		r.remove(deleteState(c.outboundID(c.Path)))
+		r.retire(c.outboundID(c.Path), &c.goneOut)
 		delete(p.outbound, c.outboundID(c.Path))
 	}
-	r.remove(deleteState(c.inboundID(c.Path)))
+	r.retire(c.inboundID(c.Path), &c.goneIn)
 	delete(p.inbound, c.inboundID(c.Path))
 	delete(p.children, c.ID)
 	if len(f.members) == 0 {
 		delete(p.flows, f.reqid)
 	}
 	c.wipe()
-	return errors.Join(fault, p.run(&r))
+	fault = errors.Join(fault, p.run(&r))
+	p.goneIn += c.goneIn.bytes
+	p.goneOut += c.goneOut.bytes
+	return fault
 }
 
 // beginSending makes the waiting c the sender of its flow. The outbound state
@@ -299,7 +311,7 @@ func (c *child) stopWaiting() {
 func (p *Plane) freeReqID() uint32 {
 	for {
 		p.lastReqID = (p.lastReqID + 2) % reqIDs
-		if id := p.config.FirstReqID + p.lastReqID; p.flows[id] == nil {
+		if id := p.config.FirstReqID + p.lastReqID; id != p.config.guardReqID() && p.flows[id] == nil {
 			return id
 		}
 	}

@@ -66,7 +66,7 @@ func onFake(t testing.TB, c Config) (*Plane, *fakeKernel) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(k.states) != 2 || len(k.policies) != 6 {
+	if len(k.states) != 2 || len(k.policies) != 6+len(p.policies) {
 		t.Fatalf("of another daemon's 2 states and 6 policies, %d and %d are left", len(k.states), len(k.policies))
 	}
 	k.rounds, k.messages = 0, 0
@@ -234,7 +234,7 @@ func TestSequenceNumbersNeverRepeat(t *testing.T) {
 // most one state of a flow sends, and at the end nothing is left.
 func TestModelIsTheKernel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p, k := onFake(t, Config{RekeyGrace: time.Hour})
+		p, k := onFake(t, Config{RekeyGrace: time.Hour, Protected: testProtected})
 		next := esp.ChildID(0)
 		var live []esp.ChildID
 		pick := func() esp.ChildID { return rapid.SampledFrom(live).Draw(rt, "child") }
@@ -337,7 +337,7 @@ func FuzzAnswers(f *testing.F) {
 	s := &state{id: stateID{netip.MustParseAddr("192.0.2.1"), 1}, source: netip.MustParseAddr("192.0.2.2"), algorithms: a, inbound: true}
 	f.Add(appendMessage(nil, newState(s, false), 0, 1))
 	f.Add(appendMessage(nil, newPolicy(policyKey{selector: selector{source: netip.MustParsePrefix("::/0"), destination: netip.MustParsePrefix("::/0")}},
-		template{1, netip.IPv6Unspecified(), netip.IPv6Unspecified()}, 1, 0, false), 0, 1))
+		template{reqid: 1, source: netip.IPv6Unspecified(), destination: netip.IPv6Unspecified()}, 1, 0, false), 0, 1))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ms, err := parseMessages(b)
 		if err != nil {

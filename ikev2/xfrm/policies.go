@@ -36,13 +36,19 @@ func (p *Plane) release(c *change, n *child) {
 			return
 		}
 		existing.owners = slices.DeleteFunc(existing.owners, func(o *child) bool { return o == n })
-		if len(existing.owners) == 0 {
+		var t template
+		switch {
+		case len(existing.owners) > 0:
+			f := existing.owners[len(existing.owners)-1].flow
+			t = f.template(k.direction, f.path())
+		case existing.guard != nil:
+			t = *existing.guard
+		default:
 			delete(p.policies, k)
 			c.remove(deletePolicy(k, p.config.InterfaceID))
 			return
 		}
-		f := existing.owners[len(existing.owners)-1].flow
-		if t := f.template(k.direction, f.path()); t != existing.installed {
+		if t != existing.installed {
 			existing.installed = t
 			c.remove(p.newPolicy(k, t, true))
 		}
@@ -64,6 +70,29 @@ func (p *Plane) retarget(c *change, n *child, path esp.Path) {
 			c.commit = append(c.commit, func() { existing.installed = t })
 		})
 	}
+}
+
+// guard installs the policies that drop what would pass the protected networks'
+// borders in clear. A Child SA's come before them.
+func (p *Plane) guard() error {
+	var c change
+	for _, network := range p.config.Protected {
+		everywhere := netip.PrefixFrom(anyAddress(network.Addr()), 0)
+		out := selector{source: everywhere, destination: network.Masked()}
+		for _, k := range []policyKey{
+			{directionOut, out}, {directionIn, out.reversed()}, {directionForward, out.reversed()},
+		} {
+			if p.policies[k] != nil { // the network is named twice
+				continue
+			}
+			t := template{
+				reqid: p.config.guardReqID(), source: everywhere.Addr(), destination: everywhere.Addr(), block: true,
+			}
+			p.policies[k] = &policy{installed: t, guard: &t}
+			c.add(p.newPolicy(k, t, false), deletePolicy(k, p.config.InterfaceID))
+		}
+	}
+	return p.run(&c)
 }
 
 func (p *Plane) newPolicy(k policyKey, t template, update bool) request {

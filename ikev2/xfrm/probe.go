@@ -3,6 +3,7 @@ package xfrm
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink/nl"
@@ -44,6 +45,34 @@ func (c Capabilities) String() string {
 		return "no ESP"
 	}
 	return strings.Join(words, ", ")
+}
+
+// Needs are what a Plane will be asked for.
+type Needs struct {
+	IPv4, IPv6 bool        // outer addresses
+	Suites     []suite.ESP // that may be negotiated
+}
+
+// Missing lists in words what of the needs the kernel cannot do; nil: nothing.
+func (c Capabilities) Missing(n Needs) []string {
+	var words []string
+	need := func(asked, can bool, word string) {
+		if asked && !can && !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	need(n.IPv4, c.ESP4, "ESP over IPv4 (module esp4)")
+	need(n.IPv6, c.ESP6, "ESP over IPv6 (module esp6)")
+	need(n.IPv4 && c.ESP4, c.Encap4, "UDP encapsulation over IPv4")
+	need(n.IPv6 && c.ESP6, c.Encap6, "UDP encapsulation over IPv6 (Linux 5.8)")
+	if c.ESP4 || c.ESP6 {
+		for _, s := range n.Suites {
+			need(s.Encr == suite.EncrAESGCM16, c.GCM, "AES-GCM (module gcm)")
+			need(s.Encr == suite.EncrAESCBC, c.CBC, "AES-CBC with HMAC (modules cbc, authenc and hmac)")
+			need(s.Encr == suite.EncrChaCha20Poly1305, c.ChaCha20, "ChaCha20-Poly1305 (module chacha20poly1305)")
+		}
+	}
+	return words
 }
 
 // Probe finds out what the kernel can do by adding states and removing them

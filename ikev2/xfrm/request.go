@@ -142,13 +142,25 @@ type policyKey struct {
 type template struct {
 	reqid               uint32
 	source, destination netip.Addr // the outer ones; inbound only the family counts
+	block               bool       // none do: the packets are dropped
 }
+
+// Of linux/xfrm.h, and how much later than all others a policy comes that
+// drops packets.
+const (
+	policyBlock   = 1
+	blockPriority = 1 << 13
+)
 
 // newPolicy makes NEWPOLICY, or UPDPOLICY if update.
 func newPolicy(k policyKey, t template, priority, ifID uint32, update bool) request {
 	info := nl.XfrmUserpolicyInfo{
 		Sel: k.selector.message(), Lft: noLimits(),
 		Priority: priority + k.selector.width(), Dir: k.direction,
+	}
+	if t.block {
+		info.Action = policyBlock
+		info.Priority += blockPriority
 	}
 	tmpl := nl.XfrmUserTmpl{
 		XfrmId: nl.XfrmId{Proto: unix.IPPROTO_ESP},

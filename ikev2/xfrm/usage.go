@@ -14,11 +14,16 @@ import (
 // LastIn is when Usage first found more packets than before: late by as much as
 // the calls lie apart.
 func (p *Plane) Usage(ctx context.Context, ids []esp.ChildID) ([]esp.Usage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.usageOf(ctx, ids)
+}
+
+// usageOf is Usage. p.mu is held.
+func (p *Plane) usageOf(ctx context.Context, ids []esp.ChildID) ([]esp.Usage, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	var chosen []*child
 	if ids == nil {
 		chosen = p.sorted()
@@ -56,6 +61,20 @@ func (p *Plane) Usage(ctx context.Context, ids []esp.ChildID) ([]esp.Usage, erro
 		all = append(all, p.usage(c, in, out))
 	}
 	return all, nil
+}
+
+// Carried is how many octets of inner packets all Child SAs since Open have
+// carried.
+func (p *Plane) Carried(ctx context.Context) (in, out uint64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	live, err := p.usageOf(ctx, nil)
+	in, out = p.goneIn, p.goneOut
+	for _, u := range live {
+		in += u.BytesIn
+		out += u.BytesOut
+	}
+	return in, out, err
 }
 
 // found reads counters; none if another program removed the state, which is
