@@ -149,14 +149,14 @@ func (s *seedSite) pageClient(t *testing.T, name, server string) *client {
 	t.Helper()
 	c := s.newClient(t, name)
 	c.settings = lab.FullTunnel
-	s.swanctl(t, c, pageConnection(server, ""))
+	s.swanctl(t, c, pageConnection(server))
 	return c
 }
 
-// pageConnection is that client's swanctl.conf, with further lines of the
-// connection.
-func pageConnection(server, more string) string {
-	return fmt.Sprintf(`connections { home {
+// pageConnection is that client's swanctl.conf, with old texts replaced by new
+// ones, in pairs.
+func pageConnection(server string, changes ...string) string {
+	text := fmt.Sprintf(`connections { home {
   version = 2
   remote_addrs = %s
   vips = 0.0.0.0, ::
@@ -165,12 +165,12 @@ func pageConnection(server, more string) string {
           eap_id = %[2]s }
   remote { auth = pubkey
            id = %[4]s }
-  %[5]s
   children { home { remote_ts = 0.0.0.0/0, ::/0 } }
 } }
 secrets { eap-home { id = %[2]s
   secret = %[3]s } }
-`, server, seedUser, seedPassword, gatewayName, more)
+`, server, seedUser, seedPassword, gatewayName)
+	return strings.NewReplacer(changes...).Replace(text)
 }
 
 // neighbours checks that the gateway answers for the only session's addresses
