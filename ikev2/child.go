@@ -123,8 +123,8 @@ func (sa *SA) leaseClaimed(now time.Time, j *claimLease, choice suite.Choice, ou
 		return
 	}
 	sa.session.lease, sa.session.leased = j.lease, true
-	sa.session.routes = sa.login.grant.Routes
 	l := sa.login
+	sa.session.given = given{l.grant.Routes, l.grant.DNS, l.grant.Domains}
 	c, err := sa.newChild(choice, l.child, nil, l.ni, l.nr)
 	if err != nil {
 		sa.childless(now, err, out)
@@ -172,20 +172,14 @@ func (sa *SA) narrowChild(r childRequest) (tsi, tsr []message.Selector, err erro
 			leased = append(leased, hostSelector(a))
 		}
 	}
-	subnets := sa.cfg.subnets
-	if len(sa.session.routes) > 0 {
-		subnets = nil
-		for _, p := range sa.session.routes {
-			subnets = append(subnets, message.SelectorOf(p))
-		}
-	}
-	tsi, tsr = narrow(leased, r.tsi.Selectors), narrow(subnets, r.tsr.Selectors)
+	allowed := sa.reachable()
+	tsi, tsr = narrow(leased, r.tsi.Selectors), narrow(allowed, r.tsr.Selectors)
 	tsr = ofFamilies(tsr, tsi)
 	tsi = ofFamilies(tsi, tsr)
 	if len(tsi) == 0 {
 		return nil, nil, &PeerFault{Cause: CauseTSUnacceptable, Evidence: []auth.Evidence{
 			{Key: "client asked", Value: describeSelectors(r.tsi.Selectors) + " to " + describeSelectors(r.tsr.Selectors)},
-			{Key: "gateway allows", Value: describeSelectors(leased) + " to " + describeSelectors(subnets)},
+			{Key: "gateway allows", Value: describeSelectors(leased) + " to " + describeSelectors(allowed)},
 		}}
 	}
 	return tsi, tsr, nil
@@ -294,7 +288,7 @@ func (sa *SA) answerLogin(now time.Time, j *installChild, choice suite.Choice, o
 	}
 	sa.adopt(&j.child, out)
 	l := sa.login
-	cp := sa.cfg.configReply(l.child.cp, sa.session.lease, l.grant)
+	cp := configReply(l.child.cp, sa.session.lease, sa.given())
 	sap, tsi, tsr := childPayloads(&j.child, choice)
 	if !sa.establish(now, []message.Payload{cp, sap, tsi, tsr}, out) {
 		return

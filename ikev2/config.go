@@ -37,6 +37,10 @@ type Config struct {
 	LocalSubnets []netip.Prefix // what clients may reach; none: everything, both families
 	DNS          []netip.Addr   // may be empty
 	Domains      []string       // split DNS (RFC 8598); may be empty
+	// DHCPServer is the IPv4 address that the DHCPINFORM of Windows is answered
+	// from, inside the tunnel; zero: nothing answers. Clients that need it may
+	// reach it whatever LocalSubnets and their routes are.
+	DHCPServer netip.Addr
 	// ForceEncapIPv4 announces a NAT on IPv4 whether there is one or not, so
 	// that clients encapsulate ESP in UDP.
 	ForceEncapIPv4 bool
@@ -185,6 +189,7 @@ func (c *Config) validate() error {
 	missing(c.Backend == nil, "no authentication backend")
 	missing(c.Leases == nil, "no address pools")
 	missing(c.Plane == nil, "no data plane")
+	missing(c.DHCPServer.IsValid() && !c.DHCPServer.Is4(), "the DHCP server's address is no IPv4 address")
 	missing(c.Logger == nil, "no logger")
 	missing(c.Rand == nil, "no source of random octets")
 	missing(c.Now == nil, "no clock")

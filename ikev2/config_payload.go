@@ -3,7 +3,6 @@ package ikev2
 import (
 	"net/netip"
 
-	"bridgehead/auth"
 	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/message"
 )
@@ -43,14 +42,7 @@ func wishesOf(cp *message.CP) wishes {
 // once in the order asked, and nothing of a family that got no address. The
 // lengths are exact: Android gives up over others. What is not known here,
 // such as Microsoft's 23456 and 23457, is left unanswered.
-func (s *settings) configReply(asked *message.CP, l lease.Lease, g *auth.Grant) *message.CP {
-	dns, domains := s.DNS, s.Domains
-	if len(g.DNS) > 0 {
-		dns = g.DNS
-	}
-	if len(g.Domains) > 0 {
-		domains = g.Domains
-	}
+func configReply(asked *message.CP, l lease.Lease, g given) *message.CP {
 	reply := &message.CP{Kind: message.CPReply}
 	add := func(a message.CPAttribute) { reply.Attributes = append(reply.Attributes, a) }
 	answered := make(map[message.CPAttributeType]bool, len(asked.Attributes))
@@ -73,15 +65,18 @@ func (s *settings) configReply(asked *message.CP, l lease.Lease, g *auth.Grant) 
 				add(message.PrefixAttribute(a.Type, netip.PrefixFrom(l.IPv6, 128)))
 			}
 		case message.InternalIP4DNS:
-			addServers(add, a.Type, dns, l.IPv4.IsValid(), netip.Addr.Is4)
+			addServers(add, a.Type, g.dns, l.IPv4.IsValid(), netip.Addr.Is4)
 		case message.InternalIP6DNS:
-			addServers(add, a.Type, dns, l.IPv6.IsValid(), netip.Addr.Is6)
+			addServers(add, a.Type, g.dns, l.IPv6.IsValid(), netip.Addr.Is6)
 		case message.InternalIP4Subnet:
-			s.addSubnets(add, a.Type, g, l.IPv4.IsValid(), true)
+			addSubnets(add, a.Type, g.routes, l.IPv4.IsValid(), true)
 		case message.InternalIP6Subnet:
-			s.addSubnets(add, a.Type, g, l.IPv6.IsValid(), false)
+			addSubnets(add, a.Type, g.routes, l.IPv6.IsValid(), false)
 		case message.InternalDNSDomain:
-			for _, d := range domains {
+			if !g.split(l) || !answersDNS(asked, l, g.dns) {
+				continue
+			}
+			for _, d := range g.domains {
 				add(message.DomainAttribute(d))
 			}
 		case message.ApplicationVersion:
@@ -101,12 +96,8 @@ func addServers(add func(message.CPAttribute), t message.CPAttributeType, server
 
 // addSubnets names the networks behind the gateway where they are not simply
 // everything: address and mask for IPv4, address and prefix length for IPv6.
-func (s *settings) addSubnets(add func(message.CPAttribute), t message.CPAttributeType, g *auth.Grant, leased, ipv4 bool) {
-	subnets := s.LocalSubnets
-	if len(g.Routes) > 0 {
-		subnets = g.Routes
-	}
-	for _, p := range subnets {
+func addSubnets(add func(message.CPAttribute), t message.CPAttributeType, routes []netip.Prefix, leased, ipv4 bool) {
+	for _, p := range routes {
 		if !leased || p.Addr().Is4() != ipv4 || p.Bits() == 0 {
 			continue
 		}

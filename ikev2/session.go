@@ -29,12 +29,12 @@ type session struct {
 	busy   int  // jobs that put its Child SAs into the data plane or take them out
 	owes   bool // its lease is to be released when none of those is left
 	budget budget
-	routes []netip.Prefix // of the Grant: instead of the configured subnets
+	given  given // of the Grant: instead of what is configured
 }
 
 // up records that both ends are authenticated.
 func (s *session) up(now time.Time, g *auth.Grant) {
-	s.took, s.begun, s.routes = now.Sub(s.begun), now, g.Routes
+	s.took, s.begun, s.given = now.Sub(s.begun), now, given{g.Routes, g.DNS, g.Domains}
 	s.idi.Data = append([]byte(nil), s.idi.Data...) // not the whole message it came in
 }
 
@@ -71,16 +71,22 @@ type SessionInfo struct {
 	ESP        []string      // of each Child SA
 	Encap      bool          // ESP in UDP
 	Children   []esp.ChildID
-	Usage      []esp.Usage // of each Child SA, where it was read
+	Usage      []esp.Usage    // of each Child SA, where it was read
+	Routes     []netip.Prefix // what the client may reach
+	DNS        []netip.Addr   // its name servers
+	Domains    []string       // split DNS
+	Informs    bool           // its DHCPINFORM is to be answered, with the above
 }
 
 // info describes the SA's session.
 func (sa *SA) info() SessionInfo {
 	s := sa.session
+	g := sa.given()
 	i := SessionInfo{
 		ID: s.id, User: s.user, Client: s.client.String(), Remote: sa.path.remote, Local: sa.path.local,
 		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun, Took: s.took,
 		IKE: sa.suite.String(), Encap: sa.nat.encap(), Children: sa.childIDs(),
+		Routes: g.routes, DNS: g.dns, Domains: g.domains, Informs: sa.informs(),
 	}
 	if s.idi.Kind != 0 {
 		i.Identity = s.idi.String()

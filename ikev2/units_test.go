@@ -173,7 +173,7 @@ func TestNarrowNeverWidens(t *testing.T) {
 }
 
 func TestConfigReply(t *testing.T) {
-	s := &settings{Config: Config{
+	cfg := &settings{Config: Config{
 		DNS:          []netip.Addr{netip.MustParseAddr("192.0.2.200"), netip.MustParseAddr("2001:db8::53"), netip.MustParseAddr("192.0.2.201")},
 		Domains:      []string{"corp.example"},
 		LocalSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/20"), netip.MustParsePrefix("2001:db8:8::/48"), netip.MustParsePrefix("::/0")},
@@ -211,9 +211,20 @@ func TestConfigReply(t *testing.T) {
 			{Type: 3, Value: []byte{10, 9, 9, 9}}, {Type: 13, Value: []byte{10, 1, 0, 0, 255, 255, 0, 0}},
 			{Type: 25, Value: []byte("a.example")}, {Type: 25, Value: []byte("b.example")},
 		}},
+		{"domains without a name server", []message.CPAttributeType{1, 8, 25}, both, auth.Grant{}, attributes{
+			{Type: 1, Value: []byte{192, 0, 2, 7}}, {Type: 8, Value: v6},
+		}},
+		{"domains with a name server of a family that is not leased", []message.CPAttributeType{1, 8, 3, 25}, lease.Lease{IPv6: both.IPv6}, auth.Grant{}, attributes{{Type: 8, Value: v6}}},
+		{"domains before their name server", []message.CPAttributeType{25, 10}, lease.Lease{IPv6: both.IPv6}, auth.Grant{
+			Routes: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},
+		}, attributes{{Type: 25, Value: []byte("corp.example")}, {Type: 10, Value: dns6}}},
+		{"domains where everything goes through the tunnel", []message.CPAttributeType{3, 25}, both, auth.Grant{
+			Routes: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+		}, attributes{{Type: 3, Value: []byte{192, 0, 2, 200}}, {Type: 3, Value: []byte{192, 0, 2, 201}}}},
 		{"version", []message.CPAttributeType{7, 99}, both, auth.Grant{}, attributes{{Type: 7, Value: []byte("bridgehead")}}},
 	} {
-		reply := s.configReply(configRequest(c.asked...), c.lease, &c.grant)
+		sa := &SA{cfg: cfg, session: &session{given: given{c.grant.Routes, c.grant.DNS, c.grant.Domains}}}
+		reply := configReply(configRequest(c.asked...), c.lease, sa.given())
 		if diff := cmp.Diff(c.want, reply.Attributes); diff != "" || reply.Kind != message.CPReply {
 			t.Errorf("%s: %s", c.name, diff)
 		}

@@ -1,0 +1,79 @@
+package ikev2
+
+import (
+	"net/netip"
+	"slices"
+
+	"bridgehead/ikev2/lease"
+	"bridgehead/ikev2/message"
+)
+
+// broadcast is where Windows sends DHCPINFORM to inside its tunnel.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// informs tells clients whose DHCPINFORM is answered (quirk W8).
+func (sa *SA) informs() bool {
+	return sa.quirk(QuirkW8) && sa.cfg.DHCPServer.IsValid() && sa.session.lease.IPv4.IsValid()
+}
+
+// reachable is what the session's client may reach. Where that is not all of
+// IPv4, a client that sends DHCPINFORM may also reach what it sends that to and
+// what answers: outside of the traffic selectors neither would get through.
+func (sa *SA) reachable() []message.Selector {
+	allowed := sa.cfg.subnets
+	if len(sa.session.given.routes) > 0 {
+		allowed = nil
+		for _, p := range sa.session.given.routes {
+			allowed = append(allowed, message.SelectorOf(p))
+		}
+	}
+	ipv4 := func(s message.Selector) bool { return s.Start.Is4() }
+	if sa.informs() && slices.ContainsFunc(allowed, ipv4) {
+		allowed = insert(slices.Clone(allowed), hostSelector(broadcast))
+		allowed = insert(allowed, hostSelector(sa.cfg.DHCPServer))
+	}
+	return allowed
+}
+
+// given is what a client is told beside its addresses. A session keeps what its
+// Grant says; what that leaves out is configured.
+type given struct {
+	routes  []netip.Prefix
+	dns     []netip.Addr
+	domains []string
+}
+
+// given is what this session's client is told.
+func (sa *SA) given() given {
+	g := sa.session.given
+	if len(g.routes) == 0 {
+		g.routes = sa.cfg.LocalSubnets
+	}
+	if len(g.dns) == 0 {
+		g.dns = sa.cfg.DNS
+	}
+	if len(g.domains) == 0 {
+		g.domains = sa.cfg.Domains
+	}
+	return g
+}
+
+// split tells whether traffic of a leased family stays outside of the tunnel.
+// Domains are for that case alone: a client that sends everything through the
+// tunnel asks the name servers there for every name.
+func (g given) split(l lease.Lease) bool {
+	everything := func(ipv4 bool) bool {
+		return slices.ContainsFunc(g.routes, func(p netip.Prefix) bool { return p.Bits() == 0 && p.Addr().Is4() == ipv4 })
+	}
+	return l.IPv4.IsValid() && !everything(true) || l.IPv6.IsValid() && !everything(false)
+}
+
+// answersDNS tells whether a request is answered with a name server at all.
+// Domains go with one only (RFC 8598 §3.2).
+func answersDNS(asked *message.CP, l lease.Lease, dns []netip.Addr) bool {
+	asks := func(t message.CPAttributeType) bool {
+		return slices.ContainsFunc(asked.Attributes, func(a message.CPAttribute) bool { return a.Type == t })
+	}
+	return l.IPv4.IsValid() && asks(message.InternalIP4DNS) && slices.ContainsFunc(dns, netip.Addr.Is4) ||
+		l.IPv6.IsValid() && asks(message.InternalIP6DNS) && slices.ContainsFunc(dns, netip.Addr.Is6)
+}
