@@ -323,7 +323,7 @@ func fullPool(t *testing.T) *lease.Pools {
 // with a word about that; where the group is allowed it gets the strongest
 // of its proposals, by our order.
 func TestWindowsInItsFactoryState(t *testing.T) {
-	windows := func(c *initiator.Config) { c.Profile = initiator.Windows10() }
+	windows := func(c *initiator.Config) { c.Profile = initiator.Windows7() }
 	w := newWorld(t, 1, nil)
 	w.newDevice(windows).login()
 	rs := w.refusals()

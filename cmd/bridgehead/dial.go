@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,7 @@ func (d *dialFlags) add(c *cobra.Command) {
 	f.StringVar(&d.ca, "ca", "", "PEM `FILE` of the trusted authority; without it, those of the system")
 	f.StringVar(&d.ike, "ike", "", "IKE `PROPOSALS` in strongSwan's notation")
 	f.StringVar(&d.esp, "esp", "", "ESP `PROPOSALS` in strongSwan's notation")
-	f.StringVar(&d.as, "as", "bridgehead", "look like this `CLIENT` on the wire: bridgehead, windows, android or apple")
+	f.StringVar(&d.as, "as", "bridgehead", "look like this `CLIENT` on the wire: bridgehead, windows, android, apple, or a version of these such as windows7")
 	f.Uint16Var(&d.port, "port", initiator.DefaultIKEPort, "the gateway's UDP `PORT` of IKE")
 	f.Uint16Var(&d.natPort, "nat-port", initiator.DefaultNATTPort, "the gateway's UDP `PORT` of IKE and ESP behind NAT")
 	f.DurationVar(&d.patience, "patience", 30*time.Second, "how long a login may take")
@@ -41,23 +42,28 @@ func (d *dialFlags) add(c *cobra.Command) {
 	}
 }
 
-// profiles are the clients that --as knows.
-var profiles = map[string]func() *initiator.Profile{
-	"bridgehead": initiator.DefaultProfile,
-	"windows":    initiator.Windows10,
-	"android":    initiator.Android,
-	"apple":      initiator.Apple,
+// profileNamed finds the client that --as names. The error lists those known.
+func profileNamed(name string) (*initiator.Profile, error) {
+	if name == "windows" {
+		return initiator.Windows10(), nil
+	}
+	known := []string{"windows"}
+	for _, p := range initiator.Profiles() {
+		if p.Name == name {
+			return p, nil
+		}
+		known = append(known, p.Name)
+	}
+	return nil, fmt.Errorf("%q is not known; known: %s", name, strings.Join(known, ", "))
 }
 
 // config asks for the password and makes the client's configuration.
 func (d *dialFlags) config(ctx context.Context, a *app, server string) (initiator.Config, error) {
 	c := initiator.Config{Server: server, ServerName: d.serverName, User: d.user, IKEPort: d.port, NATTPort: d.natPort}
-	profile, ok := profiles[d.as]
-	if !ok {
-		return c, usage("--as", fmt.Errorf("%q is not known; known: bridgehead, windows, android, apple", d.as))
-	}
-	c.Profile = profile()
 	var err error
+	if c.Profile, err = profileNamed(d.as); err != nil {
+		return c, usage("--as", err)
+	}
 	if c.IKE, err = parseProposals(message.ProtocolIKE, d.ike); err != nil {
 		return c, usage("--ike", err)
 	}

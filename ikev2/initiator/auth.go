@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"bridgehead/ikev2/exchange"
@@ -28,11 +29,7 @@ func (sa *SA) sendAuth(now time.Time, out *Outbox) error {
 	if l.childSPI, err = sa.randomChildSPI(); err != nil {
 		return err
 	}
-	l.identity = sa.cfg.Identity
-	if sa.cfg.Profile.AddressIDi {
-		local, _ := sa.path()
-		l.identity = addressID(local.Addr())
-	}
+	l.identity = sa.ownIdentity()
 	l.esp = withSPI(sa.cfg.espProposals(), binary.BigEndian.AppendUint32(nil, l.childSPI))
 	if err := sa.advance(stateAuth); err != nil {
 		return err
@@ -46,19 +43,37 @@ func (sa *SA) sendAuth(now time.Time, out *Outbox) error {
 	return sa.request(now, sa.ike, message.ExchangeAuth, ps, authTask{}, out)
 }
 
+// ownIdentity is IDi: the Config's, the outer address, or what the user's name
+// reads as.
+func (sa *SA) ownIdentity() *message.ID {
+	p := sa.cfg.Profile
+	switch {
+	case sa.cfg.Identity != nil:
+		return sa.cfg.Identity
+	case p.AddressIDi:
+		local, _ := sa.path()
+		return addressID(local.Addr())
+	case p.KeyIDColon && strings.Contains(sa.cfg.User, ":") && !strings.Contains(sa.cfg.User, "@"):
+		if id := identityOf(sa.cfg.User); id.Kind != message.IDFQDN {
+			return id
+		}
+		return &message.ID{Kind: message.IDKeyID, Data: []byte(sa.cfg.User)}
+	}
+	return identityOf(sa.cfg.User)
+}
+
 // authElement is the payload an element stands for, nil if it is left out.
 func (sa *SA) authElement(e Element) message.Payload {
 	switch e.Payload {
 	case message.TypeIDi:
 		return sa.login.identity
 	case message.TypeIDr:
-		if sa.cfg.ServerName == "" || sa.cfg.Profile.NoIDr {
-			return nil
+		if id := sa.askedIDr(); id != nil {
+			return id
 		}
-		id := identityOf(sa.cfg.ServerName)
-		return &message.ID{Responder: true, Kind: id.Kind, Data: id.Data}
+		return nil
 	case message.TypeCertReq:
-		return &message.CertReq{Encoding: message.CertX509Signature, Authorities: keyHashes(sa.cfg.Authorities)}
+		return &message.CertReq{Encoding: message.CertX509Signature, Authorities: sa.cfg.Profile.appendRoots(keyHashes(sa.cfg.Authorities))}
 	case message.TypeCP:
 		if as := sa.attributes(); len(as) > 0 {
 			return &message.CP{Kind: message.CPRequest, Attributes: as}
@@ -75,6 +90,15 @@ func (sa *SA) authElement(e Element) message.Payload {
 		return nil
 	}
 	return &message.Notify{Kind: e.Notify}
+}
+
+// askedIDr is the identity the gateway is asked for; nil if none.
+func (sa *SA) askedIDr() *message.ID {
+	if sa.cfg.ServerName == "" || sa.cfg.Profile.NoIDr {
+		return nil
+	}
+	id := identityOf(sa.cfg.ServerName)
+	return &message.ID{Responder: true, Kind: id.Kind, Data: id.Data}
 }
 
 // keyHashes is the concatenated SHA-1 hashes of the authorities' public keys
@@ -117,8 +141,15 @@ func (sa *SA) proveServer(now time.Time, r response) error {
 		return &SignatureError{at{StepCertificate}, errors.New("it sent no AUTH payload, though this client did not offer EAP-only authentication")}
 	}
 	sa.result.Server = idr.String()
+	demands := &sa.cfg.Profile.Demands
+	if err := demands.onIDr(sa.askedIDr(), idr); err != nil {
+		return err
+	}
 	leaf, err := sa.verifyCertificate(now, r.payloads, idr)
 	if err != nil {
+		return err
+	}
+	if err := demands.onSignature(sig, len(sa.cfg.Profile.HashAlgorithms) > 0); err != nil {
 		return err
 	}
 	l := sa.login
@@ -174,6 +205,7 @@ func (finalTask) answer(sa *SA, now time.Time, r response, out *Outbox) error {
 	if err := sa.configure(r.payloads); err != nil {
 		return err
 	}
+	sa.noteMobility(r.payloads)
 	if err := sa.firstChild(r.payloads); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (sa *SA) verifyCertificate(now time.Time, ps []message.Payload, idr *messag
 		sa.result.Certificate.Sent++
 	}
 	usage := x509.ExtKeyUsageAny
-	if sa.cfg.RequireServerAuth {
+	if sa.cfg.RequireServerAuth || sa.cfg.Profile.Demands.ServerAuth {
 		usage = x509.ExtKeyUsageServerAuth
 	}
 	_, err = leaf.Verify(x509.VerifyOptions{
@@ -55,6 +55,9 @@ func (sa *SA) verifyCertificate(now time.Time, ps []message.Payload, idr *messag
 	name := sa.cfg.certificateName()
 	if err := leaf.VerifyHostname(name); err != nil {
 		return nil, certificateError(RuleName, leaf, name, err)
+	}
+	if err := sa.cfg.Profile.Demands.onCertificate(ps, leaf, name); err != nil {
+		return nil, err
 	}
 	if !confirms(leaf, idr, name) {
 		return nil, certificateError(RuleIdentity, leaf, idr.String(), fmt.Errorf("IDr is %s", idr))

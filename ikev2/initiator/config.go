@@ -1,6 +1,7 @@
 package initiator
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/x509"
 	"io"
@@ -43,8 +44,9 @@ type Config struct {
 	// only if asked.
 	Authorities []*x509.Certificate
 
-	// Identity is sent as IDi; nil derives it from User: an address, user@realm
-	// as ID_RFC822_ADDR, else ID_FQDN.
+	// Identity is sent as IDi; nil leaves it to the profile: the outer address,
+	// or derived from User: an address, user@realm as ID_RFC822_ADDR, else
+	// ID_FQDN.
 	Identity *message.ID
 	User     string // the name in EAP and MSCHAPv2
 	Password auth.Secret
@@ -63,15 +65,14 @@ type Config struct {
 	// InitialContact has the gateway drop what it still holds for this
 	// identity (RFC 7296 §2.4).
 	InitialContact bool
-	// MOBIKE announces RFC 4555. It is for emulation: this client does not
-	// move.
+	// MOBIKE announces that this client may move (RFC 4555), see Move.
 	MOBIKE bool
 	// ForceEncap announces a NAT at this end that may not be there, so that
 	// the gateway encapsulates ESP in UDP. A userspace data plane over IPv4
 	// needs it.
 	ForceEncap bool
 	// KeepAlive is the interval of NAT keepalives (RFC 3948 §2.3) while a NAT
-	// was detected in front of this end; 0 means 20 s, negative never.
+	// was detected in front of this end; 0 means the profile's, negative never.
 	KeepAlive time.Duration
 	// Retransmit is the schedule of our requests; zero means the profile's.
 	Retransmit exchange.Retransmit
@@ -95,15 +96,13 @@ func (c Config) withDefaults() Config {
 	if c.Profile == nil {
 		c.Profile = DefaultProfile()
 	}
-	if c.Identity == nil {
-		c.Identity = identityOf(c.User)
-	}
 	if c.Retransmit == (exchange.Retransmit{}) {
 		c.Retransmit = c.Profile.Retransmit
 	}
 	if c.KeepAlive == 0 {
-		c.KeepAlive = 20 * time.Second
+		c.KeepAlive = cmp.Or(c.Profile.Habits.KeepAlive, 20*time.Second)
 	}
+	c.ForceEncap = c.ForceEncap || c.Profile.ForgeNAT
 	if c.LocalSelectors == nil {
 		c.LocalSelectors = everything()
 	}

@@ -52,6 +52,9 @@ func (sa *SA) configure(ps []message.Payload) error {
 	for cp := range message.All[*message.CP](ps) {
 		if cp.Kind == message.CPReply {
 			c, err := parseConfiguration(cp.Attributes)
+			if err == nil {
+				err = sa.cfg.Profile.Demands.onReply(cp.Attributes)
+			}
 			if err != nil {
 				return &ProtocolError{at{StepFinal}, err}
 			}

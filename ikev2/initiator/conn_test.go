@@ -22,6 +22,7 @@ type conn struct {
 	lose    func(toGateway bool, n int, data []byte) bool
 	sent    [2]int // datagrams so far, to the client and to the gateway
 	notices []Notice
+	closed  time.Time // when the SA ended
 	changes []Change
 	wire    [][]byte // what the client sent
 }
@@ -33,6 +34,7 @@ func testConfig() Config {
 func newConn(t testing.TB, seed uint64, cfg Config) *conn {
 	t.Helper()
 	c := &conn{t: t, gateway: newGateway(t, seed), now: epoch}
+	c.gateway.rsa = cfg.Profile != nil && cfg.Profile.Name != "bridgehead"
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed+1)
 	cfg.Rand = rand.NewChaCha8(key)
@@ -58,6 +60,11 @@ func (c *conn) handle(ev Event) {
 	c.out.Reset()
 	c.sa.Handle(c.now, ev, &c.out)
 	c.notices = append(c.notices, c.out.Notices...)
+	for _, n := range c.out.Notices {
+		if _, over := n.(Closed); over {
+			c.closed = c.now
+		}
+	}
 	c.changes = append(c.changes, c.out.Plane...)
 	for _, d := range slices.Clone(c.out.Send) {
 		c.wire = append(c.wire, d.Data)

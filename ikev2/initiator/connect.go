@@ -12,10 +12,10 @@ import (
 	"bridgehead/ikev2/tunnel"
 )
 
-const (
-	logoutTime       = 5 * time.Second // bounds the logout when a connection ends
-	livenessInterval = time.Minute     // between checks that the gateway is there
-)
+const logoutTime = 5 * time.Second // bounds the logout when a connection ends
+
+// connectHabits are those of a connection whose profile has none of its own.
+var connectHabits = Habits{RekeyChild: 3 * time.Hour, RekeyIKE: 9 * time.Hour, Jitter: 0.1, Liveness: time.Minute}
 
 // ConnectConfig is one client with traffic: a TUN device and userspace ESP.
 type ConnectConfig struct {
@@ -61,6 +61,11 @@ func Connect(ctx context.Context, c ConnectConfig) (err error) {
 	// Over IPv4 everything goes through UDP; over IPv6 a NAT that is not
 	// there must not be announced.
 	cfg.Plane, cfg.ForceEncap = plane, to.remote.Is4()
+	if cfg.Profile.Habits == (Habits{}) {
+		own := *cfg.Profile
+		own.Habits = connectHabits
+		cfg.Profile = &own
+	}
 	client := NewClient(sockets, plane.HandleESP)
 	stop := serve(sockets, plane, client)
 	defer func() { err = errors.Join(err, stop()) }()
@@ -112,18 +117,11 @@ func carry(ctx context.Context, s *Session, up func(Interface) (func() error, er
 			return localError(StepInstall, failed)
 		}
 	}
-	check := time.NewTicker(livenessInterval)
-	defer check.Stop()
-	for {
-		select {
-		case <-check.C:
-			// A gateway that is gone ends the session.
-			_ = s.Liveness(ctx)
-		case <-ctx.Done():
-			return nil
-		case <-s.Done():
-			return s.Err()
-		}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.Done():
+		return s.Err()
 	}
 }
 

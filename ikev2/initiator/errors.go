@@ -26,6 +26,7 @@ const (
 
 	StepRekeyChild Step = "rekey Child SA"
 	StepRekeyIKE   Step = "rekey IKE SA"
+	StepMove       Step = "move"
 	StepLiveness   Step = "liveness"
 	StepDelete     Step = "delete"
 )
@@ -205,6 +206,7 @@ const (
 	RuleAuthority CertificateRule = "authority" // a chain must lead to a trusted root
 	RuleValidity  CertificateRule = "validity"  // now must be within its time
 	RuleUsage     CertificateRule = "usage"     // it must be good for servers
+	RuleKey       CertificateRule = "key"       // its key must be of a kind the client knows
 	RuleName      CertificateRule = "name"      // its SAN must hold the name dialled
 	RuleIdentity  CertificateRule = "identity"  // IDr must be what was asked for and stand in the certificate
 )

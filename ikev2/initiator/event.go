@@ -10,7 +10,7 @@ import (
 )
 
 // Event is what an SA is told. The types are Start, Datagram, Tick, Unsent,
-// Installed and the Commands.
+// Installed, Traffic and the Commands.
 type Event interface{ event() }
 
 // Endpoints are the addresses of one login: port 500 and port 4500 at both
@@ -98,6 +98,7 @@ const (
 	InstallChild ChangeKind = iota // the first one; answered with Installed
 	ReplaceChild                   // Child sends from now on; Old receives until it is removed
 	RemoveChild
+	MoveChild // Child has another Path
 )
 
 // Change is one change of the data plane.
@@ -114,7 +115,7 @@ type Unsent struct{ Err error }
 func (Unsent) event() {}
 
 // Notice is what an SA tells. The types are Bound, Unbound, StepDone,
-// Established, Done, Rekeyed and Closed.
+// Established, Done, Rekeyed, Moved and Closed.
 type Notice interface{ notice() }
 
 // Bound tells that messages for SPI belong to this SA from now on (OwnSPI).

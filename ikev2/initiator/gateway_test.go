@@ -3,9 +3,11 @@ package initiator
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	crand "crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
@@ -37,6 +39,8 @@ const (
 type testChain struct {
 	root, issuing, leaf *x509.Certificate
 	key                 *ecdsa.PrivateKey
+	rsaLeaf             *x509.Certificate // for clients that take no other
+	rsaKey              *rsa.PrivateKey
 }
 
 var chain = sync.OnceValue(func() testChain {
@@ -48,8 +52,15 @@ var chain = sync.OnceValue(func() testChain {
 	root, issuing := authority("root"), authority("issuing")
 	c.root = sign(root, root, rootKey, rootKey)
 	c.issuing = sign(issuing, c.root, issuingKey, rootKey)
-	c.leaf = sign(&x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}, DNSNames: []string{testName}}, c.issuing, leafKey, issuingKey)
+	leaf := x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}, DNSNames: []string{testName}}
+	rsaLeaf := leaf
+	c.leaf = sign(&leaf, c.issuing, leafKey, issuingKey)
 	c.key = leafKey
+	var err error
+	if c.rsaKey, err = rsa.GenerateKey(crand.Reader, 2048); err != nil {
+		panic(err)
+	}
+	c.rsaLeaf = sign(&rsaLeaf, c.issuing, c.rsaKey, issuingKey)
 	return c
 })
 
@@ -61,7 +72,7 @@ func newKey() *ecdsa.PrivateKey {
 	return key
 }
 
-func sign(template, by *x509.Certificate, key, byKey *ecdsa.PrivateKey) *x509.Certificate {
+func sign(template, by *x509.Certificate, key crypto.Signer, byKey *ecdsa.PrivateKey) *x509.Certificate {
 	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(1), epoch.Add(-time.Hour), epoch.Add(time.Hour)
 	der, err := x509.CreateCertificate(crand.Reader, template, by, key.Public(), byKey)
 	if err != nil {
@@ -97,13 +108,16 @@ type gateway struct {
 	limit int // of its fragments
 	// ownEAP leaves all of EAP but its first packet to onEAP.
 	ownEAP bool
+	rsa    bool // it has an RSA certificate, else one with ECDSA
+	pss    bool // it signs with RSASSA-PSS
 
-	onInit  func(request *message.Message) *message.Message           // replaces the IKE_SA_INIT answer unless nil
-	onAuth  func(answer []message.Payload) []message.Payload          // alters the first IKE_AUTH answer
-	onEAP   func(answer []message.Payload) []message.Payload          // alters those that carry EAP alone
-	onFinal func(answer []message.Payload) []message.Payload          // alters the last one
-	onChild func(request, answer []message.Payload) []message.Payload // alters CREATE_CHILD_SA answers
-	forge   func(idr *message.ID, nonce []byte) (*message.ID, []byte) // what it signs instead
+	onInit     func(request *message.Message) *message.Message           // replaces the IKE_SA_INIT answer unless nil
+	onAuth     func(answer []message.Payload) []message.Payload          // alters the first IKE_AUTH answer
+	onEAP      func(answer []message.Payload) []message.Payload          // alters those that carry EAP alone
+	onResponse func(packet []byte)                                       // sees the client's EAP packets
+	onFinal    func(answer []message.Payload) []message.Payload          // alters the last one
+	onChild    func(request, answer []message.Payload) []message.Payload // alters CREATE_CHILD_SA answers
+	forge      func(idr *message.ID, nonce []byte) (*message.ID, []byte) // what it signs instead
 
 	sessions     []*gatewaySA
 	asked        []message.Header // of the requests it took, in order
@@ -115,6 +129,7 @@ type gateway struct {
 	idi          []byte
 	idr          *message.ID
 	offered      []message.Proposal // of the first Child SA
+	announced    []suite.HashAlgorithm
 	msk          auth.Secret
 }
 
@@ -211,6 +226,9 @@ func (g *gateway) init(m *message.Message, data []byte) [][]byte {
 	shared, err := pair.Shared(ke.Data)
 	g.must(err)
 	g.ni, g.nr = nonce.Data, g.octets(32)
+	if n := message.FindNotify(m.Payloads, message.SignatureHashAlgorithms); n != nil {
+		g.announced = suite.ParseHashAlgorithms(n.Data)
+	}
 	answer.Header.ResponderSPI = message.SPI(g.octets(8))
 	answer.Payloads = []message.Payload{
 		&message.SA{Proposals: []message.Proposal{choice.Answer(nil)}},
@@ -316,19 +334,29 @@ func (g *gateway) firstAuth(sa *gatewaySA, ps []message.Payload) []message.Paylo
 		idr, nonce = g.forge(idr, nonce)
 	}
 	c := chain()
-	scheme, err := suite.ChooseScheme(c.key.Public(), suite.SupportedHashes())
+	leaf, key := c.leaf, crypto.Signer(c.key)
+	if g.rsa {
+		leaf, key = c.rsaLeaf, c.rsaKey
+	}
+	scheme, err := suite.ChooseScheme(key.Public(), g.announced)
 	g.must(err)
+	if g.pss {
+		scheme = scheme.WithPSS()
+	}
 	octets := suite.SignedOctets(sa.suite.PRF, g.initAnswer, nonce, sa.keys.Pr, g.idr.AppendBody(nil))
-	sig, err := scheme.Sign(g.rand, c.key, octets)
+	sig, err := scheme.Sign(g.rand, key, octets)
 	g.must(err)
 	return append([]message.Payload{
-		idr, &message.Cert{Encoding: message.CertX509Signature, Data: c.leaf.Raw},
+		idr, &message.Cert{Encoding: message.CertX509Signature, Data: leaf.Raw},
 		&message.Cert{Encoding: message.CertX509Signature, Data: c.issuing.Raw}, sig,
 	}, g.eap(nil)...)
 }
 
 func (g *gateway) eap(response []byte) []message.Payload {
 	g.t.Helper()
+	if g.onResponse != nil && response != nil {
+		g.onResponse(response)
+	}
 	if g.ownEAP && response != nil {
 		return nil
 	}

@@ -102,26 +102,11 @@ func (sa *SA) initElement(e Element) []message.Payload {
 	}
 	switch e.Notify {
 	case natDetection:
-		return sa.natDetection()
+		return sa.natDetectionFor(l.spi, message.SPI{})
 	case message.SignatureHashAlgorithms:
 		return []message.Payload{&message.Notify{Kind: e.Notify, Data: suite.AppendHashAlgorithms(nil, p.HashAlgorithms...)}}
 	}
 	return []message.Payload{&message.Notify{Kind: e.Notify}}
-}
-
-// natDetection is both notifications (RFC 7296 §2.23). A random source hash
-// fits no address: the gateway sees a NAT and encapsulates.
-func (sa *SA) natDetection() []message.Payload {
-	local, remote := sa.path()
-	source := exchange.NATHash(sa.login.spi, message.SPI{}, local)
-	if sa.cfg.ForceEncap {
-		source[0] ^= 0xff
-	}
-	destination := exchange.NATHash(sa.login.spi, message.SPI{}, remote)
-	return []message.Payload{
-		&message.Notify{Kind: message.NATDetectionSourceIP, Data: source[:]},
-		&message.Notify{Kind: message.NATDetectionDestinationIP, Data: destination[:]},
-	}
 }
 
 // receiveInit takes a message while the answer to IKE_SA_INIT is awaited.
@@ -238,7 +223,7 @@ func (sa *SA) initAnswered(now time.Time, m *message.Message, raw []byte, out *O
 	if err != nil {
 		return err
 	}
-	sa.ike = &generation{spii: l.spi, spir: m.Header.ResponderSPI, initiator: true, suite: algorithms, keys: keys, protection: protection}
+	sa.ike = &generation{number: choice.Number, spii: l.spi, spir: m.Header.ResponderSPI, initiator: true, suite: algorithms, keys: keys, protection: protection}
 	// Message id 0 was used up by IKE_SA_INIT.
 	sa.ike.requests.Begin(now, [][]byte{l.request}, sa.cfg.Retransmit, sa.cfg.Rand)
 	sa.ike.requests.Answered(0)
@@ -246,6 +231,10 @@ func (sa *SA) initAnswered(now time.Time, m *message.Message, raw []byte, out *O
 	sa.result.IKE = choice.String()
 	sa.dropped = nil
 	sa.observe(m)
+	_, remote := sa.path()
+	if err := sa.cfg.Profile.Demands.onNAT(sa.natLocal || sa.natRemote, remote.Addr().Is6()); err != nil {
+		return err
+	}
 	sa.finish(now, out)
 	return sa.sendAuth(now, out)
 }

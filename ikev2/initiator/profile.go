@@ -4,6 +4,7 @@ import (
 	"bridgehead/ikev2/exchange"
 	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/suite"
+	"crypto/sha1"
 )
 
 // Profile is how a client looks on the wire: what it proposes, in which order
@@ -30,8 +31,10 @@ type Profile struct {
 	NonceLen       int                   // octets; 0: 32
 	HashAlgorithms []suite.HashAlgorithm // announced by SIGNATURE_HASH_ALGORITHMS (RFC 7427)
 	Attributes     []message.CPAttribute // of the configuration request
-	AddressIDi     bool                  // IDi is the outer address, whatever the configuration says
+	AddressIDi     bool                  // IDi is the outer address unless the Config names an identity
+	KeyIDColon     bool                  // a name with a colon is sent as ID_KEY_ID
 	NoIDr          bool                  // never sends IDr
+	Roots          int                   // authorities named in CERTREQ besides the Config's: those a system comes with
 
 	EmptyIdentity bool // answers EAP-Request/Identity with nothing
 	// StayUnlessNAT keeps IKE on port 500 unless a NAT was detected; others
@@ -45,9 +48,27 @@ type Profile struct {
 	// acceptable; others tell it in an INFORMATIONAL exchange (RFC 7296
 	// §2.21.2).
 	SilentLeave bool
+	// ForgeNAT announces a NAT at this end that may not be there, always.
+	ForgeNAT bool
+	// KeepNumber has rekeys of the IKE SA carry the proposal that was chosen
+	// under the number it had in IKE_SA_INIT; others count from 1.
+	KeepNumber bool
 
 	FragmentSize int // octets of an IKE message in one datagram; 0: 1228
 	Retransmit   exchange.Retransmit
+
+	Habits  Habits
+	Demands Demands
+}
+
+// Profiles gives every profile there is, ours first.
+func Profiles() []*Profile {
+	return []*Profile{
+		DefaultProfile(),
+		Windows7(), Windows10(), Windows11(), Windows10DH2048(), WindowsPolicy(), WindowsPolicyECP256(),
+		IOS16(), MacOS13(), Apple(), AppleProfile(),
+		Android(), Android11(), StrongSwanApp(),
+	}
 }
 
 // Element is a payload's place in a message. A NAT detection element stands
@@ -61,6 +82,16 @@ type Element struct {
 
 // natDetection stands for both NAT detection notifications.
 const natDetection = message.NATDetectionSourceIP
+
+// appendRoots appends hashes of as many keys as the profile has authorities.
+// They stand for those that a system comes with: hashes of their numbers.
+func (p *Profile) appendRoots(hashes []byte) []byte {
+	for i := range p.Roots {
+		h := sha1.Sum([]byte{byte(i >> 8), byte(i)})
+		hashes = append(hashes, h[:]...)
+	}
+	return hashes
+}
 
 func payload(t message.PayloadType) Element { return Element{Payload: t} }
 

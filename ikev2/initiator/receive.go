@@ -30,6 +30,7 @@ func (sa *SA) receive(now time.Time, data []byte, out *Outbox) error {
 		sa.dropped = err
 		return nil
 	}
+	sa.diary.heard = now
 	if f := exchange.FragmentOf(m); f != nil {
 		joiner := &g.inRequests
 		if m.Header.IsResponse() {
@@ -176,5 +177,6 @@ func (sa *SA) deadline() time.Time {
 	if sa.keepsAlive() {
 		earliest(sa.keepNext)
 	}
+	sa.diary.deadlines(sa, earliest)
 	return first
 }

@@ -34,6 +34,9 @@ func (sa *SA) rekeyIKE(now time.Time, out *Outbox) error {
 		return &LocalError{at{StepRekeyIKE}, err}
 	}
 	t.offered = suite.Proposals{sa.ike.suite.Proposal()}.Offer(t.spi[:])
+	if sa.cfg.Profile.KeepNumber {
+		t.offered[0].Number = sa.ike.number
+	}
 	return sa.sendRekeyIKE(now, t, out)
 }
 
@@ -117,7 +120,7 @@ func (g *generation) successor(choice suite.Choice, shared suite.Secret, ni, nr 
 	if err != nil {
 		return nil, err
 	}
-	return &generation{spii: spii, spir: spir, initiator: initiator, suite: algorithms, keys: keys, protection: protection}, nil
+	return &generation{number: g.number, spii: spii, spir: spir, initiator: initiator, suite: algorithms, keys: keys, protection: protection}, nil
 }
 
 // succeed puts a new IKE SA in the place of the one in use, whose Child SAs

@@ -84,6 +84,7 @@ func (sa *SA) informed(g *generation, ps []message.Payload, out *Outbox) (answer
 			}
 		}
 	}
+	sa.noteMobility(ps)
 	if n := message.FindNotify(ps, message.Cookie2); n != nil { // RFC 4555 §3.7
 		answer = append(answer, n)
 	}
@@ -128,6 +129,9 @@ func (sa *SA) createChild(now time.Time, ps []message.Payload, out *Outbox) (ans
 	}
 	if sa.ike.task != nil && sa.ike.task.step() != StepLiveness || sa.old != nil {
 		return notification(message.TemporaryFailure, nil), nil
+	}
+	if refused := sa.cfg.Profile.Demands.onServerRekey(sa, offer, message.Find[*message.KE](ps)); refused != nil {
+		return refused, nil
 	}
 	if offer.Proposals[0].Protocol == message.ProtocolIKE {
 		return sa.answerRekeyIKE(offer, nonce, ps, out), nil

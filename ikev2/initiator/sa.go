@@ -38,6 +38,9 @@ type SA struct {
 	queue    []Command
 	command  Command   // being carried out
 	keepNext time.Time // the next NAT keepalive
+	settled  Endpoints // those agreed with the gateway last
+	mobility mobility
+	diary    diary
 }
 
 // state is how far a login has come. Only advance changes it.
@@ -100,7 +103,8 @@ func NewSA(cfg Config) (*SA, error) {
 // generation is one IKE SA: a rekey begins another (RFC 7296 §2.18).
 type generation struct {
 	spii, spir message.SPI
-	initiator  bool // we are its original initiator
+	initiator  bool  // we are its original initiator
+	number     uint8 // of the proposal that was chosen in IKE_SA_INIT
 	suite      suite.IKE
 	keys       suite.IKEKeys // protection uses them: wiped when the IKE SA ends
 	protection *exchange.Protection
@@ -132,7 +136,11 @@ type response struct {
 // Handle takes one event. now never goes back.
 func (sa *SA) Handle(now time.Time, ev Event, out *Outbox) {
 	if sa.state != stateClosed {
-		if err := sa.dispatch(now, ev, out); err != nil {
+		err := sa.dispatch(now, ev, out)
+		if err == nil {
+			err = sa.follow(now, out)
+		}
+		if err != nil {
 			sa.fail(now, err, out)
 		} else {
 			sa.runQueue(now, out)
@@ -149,7 +157,7 @@ func (sa *SA) dispatch(now time.Time, ev Event, out *Outbox) error {
 		if sa.state != stateNew {
 			return nil
 		}
-		sa.endpoints = ev.Endpoints
+		sa.endpoints, sa.settled = ev.Endpoints, ev.Endpoints
 		return sa.startLogin(now, out)
 	case Datagram:
 		return sa.receive(now, ev.Data, out)
@@ -159,6 +167,11 @@ func (sa *SA) dispatch(now time.Time, ev Event, out *Outbox) error {
 		sa.unsent = ev.Err
 	case Installed:
 		return sa.installed(now, ev, out)
+	case Traffic:
+		sa.diary.note(ev)
+	case Move:
+		_ = sa.relocate(now, ev, out) // tried again, and its fault told, in its turn
+		sa.queue = append(sa.queue, ev)
 	case Command:
 		sa.queue = append(sa.queue, ev)
 	}
@@ -168,30 +181,46 @@ func (sa *SA) dispatch(now time.Time, ev Event, out *Outbox) error {
 // runQueue begins the next command if nothing else is under way.
 func (sa *SA) runQueue(now time.Time, out *Outbox) {
 	for sa.state == stateEstablished && sa.command == nil && len(sa.queue) > 0 && !sa.ike.requests.Outstanding() {
-		sa.command, sa.queue = sa.queue[0], sa.queue[1:]
-		var err error
-		switch c := sa.command.(type) {
-		case RekeyChild:
-			err = sa.rekeyChild(now, c.KE, out)
-		case RekeyIKE:
-			err = sa.rekeyIKE(now, out)
-		case Liveness:
-			err = sa.request(now, sa.ike, message.ExchangeInformational, nil, livenessTask{}, out)
-		case Delete:
-			err = sa.requestDelete(now, out)
-		}
-		if err != nil {
-			sa.done(err, out)
-		}
+		c := sa.queue[0]
+		sa.queue = sa.queue[1:]
+		sa.carryOut(now, c, out)
+	}
+}
+
+// carryOut begins a command; nothing else may be under way.
+func (sa *SA) carryOut(now time.Time, command Command, out *Outbox) {
+	sa.command = command
+	if h, ok := command.(habitual); ok {
+		command = h.Command
+	}
+	var err error
+	switch c := command.(type) {
+	case RekeyChild:
+		err = sa.rekeyChild(now, c.KE, out)
+	case RekeyIKE:
+		err = sa.rekeyIKE(now, out)
+	case Liveness:
+		err = sa.request(now, sa.ike, message.ExchangeInformational, nil, livenessTask{}, out)
+	case Delete:
+		err = sa.requestDelete(now, out)
+	case Move:
+		err = sa.updateAddresses(now, c, out)
+	}
+	if err != nil {
+		sa.done(err, out)
 	}
 }
 
 // done ends the command under way.
 func (sa *SA) done(err error, out *Outbox) {
-	if sa.command != nil {
+	switch sa.command.(type) {
+	case nil:
+	case habitual:
+		sa.diary.refused = err
+	default:
 		out.Notices = append(out.Notices, Done{sa.command, err})
-		sa.command = nil
 	}
+	sa.command = nil
 }
 
 // step names what is under way.

@@ -77,6 +77,8 @@ func (s *Session) run(first Event) {
 	defer close(s.done)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	usage := s.usageTicker()
+	defer usage.Stop()
 	var out Outbox
 	ev := first
 	for {
@@ -97,6 +99,8 @@ func (s *Session) run(first Event) {
 			ev = c.Command
 		case <-due:
 			ev = Tick{}
+		case <-usage.C:
+			ev = s.traffic()
 		case <-s.quit:
 			s.unanswered = s.sa.unanswered(s.cfg.Now())
 			s.end(&InterruptedError{at{s.step()}, context.Canceled})
@@ -169,9 +173,40 @@ func (s *Session) change(changes []Change) (next Event) {
 			if err := s.cfg.Plane.Remove(ctx, c.Old); err != nil {
 				next = Installed{err}
 			}
+		case MoveChild:
+			if err := s.cfg.Plane.Move(ctx, c.Child.ID, c.Child.Path); err != nil {
+				next = Installed{err}
+			}
 		}
 	}
 	return next
+}
+
+// usageInterval is how often the data plane is asked what it has carried.
+const usageInterval = 5 * time.Second
+
+// usageTicker ticks if the habits want to know of traffic.
+func (s *Session) usageTicker() *time.Ticker {
+	t := time.NewTicker(usageInterval)
+	if s.cfg.Plane == nil || !s.cfg.Profile.Habits.watchesTraffic() {
+		t.Stop()
+	}
+	return t
+}
+
+// traffic is what the Child SA in use has carried. A plane that cannot tell
+// now is asked again.
+func (s *Session) traffic() Event {
+	child, up := s.sa.Child()
+	if !up {
+		return Tick{}
+	}
+	usages, err := s.cfg.Plane.Usage(context.Background(), []esp.ChildID{child.ID})
+	if err != nil || len(usages) == 0 {
+		return Tick{}
+	}
+	u := usages[0]
+	return Traffic{Child: child.ID, Octets: u.BytesIn + u.BytesOut, Heard: u.LastIn}
 }
 
 // publish takes over what the SA tells, and reports whether it has closed.
@@ -185,7 +220,7 @@ func (s *Session) publish(notices []Notice) (closed bool) {
 		case Established:
 			s.snapshot()
 			close(s.up)
-		case Rekeyed:
+		case Rekeyed, Moved:
 			s.snapshot()
 		case Done:
 			if len(s.replies) > 0 {
