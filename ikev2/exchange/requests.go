@@ -96,6 +96,13 @@ func (r *Requests) Due(now time.Time, t Retransmit, rand io.Reader) (again [][]b
 	return r.datagrams, false
 }
 
+// Again gives the datagrams of the outstanding request to be sent at once,
+// since the peer is elsewhere now; the schedule begins anew.
+func (r *Requests) Again(now time.Time, t Retransmit, rand io.Reader) [][]byte {
+	r.sent, r.deadline = 1, now.Add(t.wait(0, rand))
+	return r.datagrams
+}
+
 // Sent is how often the outstanding request was sent.
 func (r *Requests) Sent() int { return r.sent }
 
