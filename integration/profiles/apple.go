@@ -86,6 +86,15 @@ func (s *Setup) applePayload(p map[string]any) error {
 	if err != nil {
 		return err
 	}
+	if dns, ok := p["DNS"].(map[string]any); ok {
+		if servers, _ := dns["ServerAddresses"].([]any); len(servers) == 0 {
+			return errors.New("DNS without ServerAddresses")
+		}
+		matched, _ := dns["SupplementalMatchDomains"].([]any)
+		for _, d := range matched {
+			s.Domains = append(s.Domains, fmt.Sprint(d))
+		}
+	}
 	return s.suites(ike, esp)
 }
 

@@ -84,7 +84,7 @@ func (w writer) appleVPN(identifier string) dict {
 	if w.esp.Group() != suite.GroupNone {
 		pfs = 1
 	}
-	return dict{
+	return append(dict{
 		{"PayloadType", "com.apple.vpn.managed"},
 		{"PayloadVersion", 1},
 		{"PayloadIdentifier", identifier + ".ikev2"},
@@ -99,7 +99,24 @@ func (w writer) appleVPN(identifier string) dict {
 			entry{"IKESecurityAssociationParameters", appleSuite(w.ike, suite.PRF(w.ike.PRF.ID))},
 			entry{"ChildSecurityAssociationParameters", appleSuite(w.esp, 0)},
 		)},
+	}, w.appleDNS()...)
+}
+
+// appleDNS names the domains that are asked of the tunnel's servers where other
+// traffic goes elsewhere. The gateway says the same during the login (RFC 8598),
+// to which not every version of the client listens.
+func (w writer) appleDNS() dict {
+	if len(w.Domains) == 0 || len(w.DNS) == 0 || w.everything(allIPv4) {
+		return nil
 	}
+	var servers, domains array
+	for _, a := range w.DNS {
+		servers = append(servers, a.String())
+	}
+	for _, d := range w.Domains {
+		domains = append(domains, strings.TrimSuffix(d, "."))
+	}
+	return dict{{"DNS", dict{{"ServerAddresses", servers}, {"SearchDomains", domains}, {"SupplementalMatchDomains", domains}}}}
 }
 
 func (w writer) appleUUID(thing string) string { return strings.ToUpper(w.uuid(thing + ".apple")) }

@@ -228,15 +228,17 @@ func TestWindowsRoutes(t *testing.T) {
 }
 
 func TestSplitNames(t *testing.T) {
-	for _, c := range []Client{Windows, NetworkManager} {
+	for _, c := range []Client{Windows, NetworkManager, Apple} {
 		if s := read(t, write(t, split(t), c, Connection{Name: "My VPN"})); !slices.Equal(s.Domains, split(t).Domains) {
 			t.Errorf("%s: domains %q", c, s.Domains)
 		}
 	}
 	whole := split(t)
 	whole.Subnets = nil
-	if s := read(t, write(t, whole, Windows, Connection{Name: "My VPN"})); s.Domains != nil {
-		t.Errorf("all names go through the tunnel, yet rules for %q", s.Domains)
+	for _, c := range []Client{Windows, Apple} {
+		if s := read(t, write(t, whole, c, Connection{Name: "My VPN"})); s.Domains != nil {
+			t.Errorf("%s: all names go through the tunnel, yet rules for %q", c, s.Domains)
+		}
 	}
 }
 
