@@ -17,6 +17,12 @@ type Peer struct {
 	// NoFinalFailure tells that the client never answers an EAP-MSCHAPv2
 	// Failure that allows no retry (Windows): EAP-Failure must come at once.
 	NoFinalFailure bool
+	// WholeName has the name looked up as the client sends it alone, domain
+	// and realm included.
+	WholeName bool
+	// IdentityNeeded has a client refused that answers EAP-Request/Identity
+	// with no name.
+	IdentityNeeded bool
 }
 
 // Backend decides who may come in. It runs one EAP conversation per login.

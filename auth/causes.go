@@ -15,6 +15,7 @@ const (
 	CauseNoDialinPermission Cause = "no-dialin-permission"
 	CauseMethodRefused      Cause = "method-refused"
 	CauseIdentityMismatch   Cause = "identity-mismatch"
+	CauseNoIdentity         Cause = "no-eap-identity"
 	CauseServerProofRefused Cause = "server-proof-refused"
 	CauseEAPMalformed       Cause = "eap-malformed"
 	CauseEAPUnexpected      Cause = "eap-unexpected"
@@ -61,6 +62,10 @@ var catalogue = map[Cause]entry{
 	CauseIdentityMismatch: {
 		"The client gave one name as its EAP identity and proved another one.",
 		"Set one and the same user name in the client; if the client is configured right, somebody may be trying another user's rights.",
+	},
+	CauseNoIdentity: {
+		"The client gave no name as its EAP identity, and the gateway is set to insist on one.",
+		"Take D3 out of ike.quirks_off: Android gives its name a step later.",
 	},
 	CauseServerProofRefused: {
 		"The client did not believe that this gateway knows the password.",

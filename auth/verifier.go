@@ -14,6 +14,7 @@ type MSCHAPv2Response struct {
 	AuthenticatorChallenge [16]byte
 	PeerChallenge          [16]byte
 	NTResponse             eap.NTResponse
+	WholeName              bool // the name is looked up as it is alone
 }
 
 // Keys is the proof that an answer was right.

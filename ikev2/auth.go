@@ -78,10 +78,11 @@ func (sa *SA) identify(now time.Time, in inbound, out *Outbox) {
 	}
 	l.askedIDr = message.FindID(in.payloads, true)
 	l.child = readChildRequest(in.payloads)
-	l.initialContact = message.FindNotify(in.payloads, message.InitialContact) != nil
-	l.identity, l.idr = sa.cfg.chooseIdentity(l.askedIDr, sa.session.client.rsaOnly(l.hashes != nil))
+	sa.readQuirks(idi, &l.child, out)
+	l.initialContact = l.initialContact || message.FindNotify(in.payloads, message.InitialContact) != nil
+	l.identity, l.idr = sa.cfg.chooseIdentity(l.askedIDr, sa.prefersRSA())
 	l.idrBody = l.idr.AppendBody(nil)
-	scheme, err := suite.ChooseScheme(l.identity.Key.Public(), l.hashes)
+	scheme, err := suite.ChooseScheme(l.identity.Key.Public(), sa.signatureHashes())
 	if err != nil {
 		sa.refuse(now, &GatewayFault{Cause: CauseInternal, Err: err}, out)
 		return

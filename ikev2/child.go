@@ -79,6 +79,7 @@ func (sa *SA) createFirstChild(now time.Time, out *Outbox) {
 		return
 	}
 	w := wishesOf(l.child.cp)
+	w.ipv6 = w.ipv6 && !(w.ipv4 && sa.withholdsIPv6())
 	await(sa, out, &claimLease{
 		job: job{sa}, client: sa.session.clientID(), unique: sa.cfg.Unique,
 		initialContact: l.initialContact, maxSessions: l.grant.MaxSessions,
@@ -104,7 +105,10 @@ func (sa *SA) chooseFirstChild(out *Outbox) (suite.Choice, error) {
 	if sa.nat.announced && !sa.nat.supported {
 		return suite.Choice{}, &PeerFault{Cause: CauseNoNATTraversal}
 	}
-	choice, err := suite.SelectFirstChild(sa.cfg.ESP, r.sa.Proposals, sa.cfg.Order)
+	if err := sa.cfg.numbered(r.sa.Proposals); err != nil {
+		return suite.Choice{}, err
+	}
+	choice, err := suite.SelectFirstChild(sa.cfg.ESP, r.sa.Proposals, sa.order())
 	if err != nil {
 		return suite.Choice{}, proposalFault(CauseNoESPProposal, sa.cfg.ESP, r.sa.Proposals, err)
 	}

@@ -116,6 +116,8 @@ type Timers struct {
 	DPD        time.Duration // silence before we ask whether the client lives; default 40 min, negative: never
 	Childless  time.Duration // how long an IKE SA whose Child SA failed stays; default 10 s
 	Replaced   time.Duration // how long a rekeyed SA stays if the client does not delete it; default 60 s
+	Session    time.Duration // the longest any session may last; zero: for ever. A user's own limit counts where it is shorter
+	Idle       time.Duration // the same without traffic
 	Drain      time.Duration // how long Run waits at its end for clients to acknowledge; default 5 s
 	Retransmit exchange.Retransmit
 }

@@ -32,6 +32,10 @@ func (sa *SA) receiveCreateChild(now time.Time, in inbound, out *Outbox) {
 		sa.refuseExchange(now, err, out)
 		return
 	}
+	if err := sa.judgeRekey(x, in.payloads); err != nil {
+		sa.refuseExchange(now, err, out)
+		return
+	}
 	switch rekey := message.FindNotify(in.payloads, message.RekeySA); {
 	case rekey != nil:
 		sa.rekeyChild(now, x, rekey, out)
@@ -104,7 +108,7 @@ func (sa *SA) addChild(now time.Time, x *childExchange, old esp.ChildID, out *Ou
 		return
 	}
 	var err error
-	x.choice, err = suite.SelectFor(sa.cfg.ESP, x.child.sa.Proposals, sa.cfg.Order, x.group())
+	x.choice, err = suite.SelectFor(sa.cfg.ESP, x.child.sa.Proposals, sa.order(), x.group())
 	if err != nil {
 		sa.refuseExchange(now, proposalFault(CauseNoESPProposal, sa.cfg.ESP, x.child.sa.Proposals, err), out)
 		return
@@ -187,7 +191,7 @@ func (sa *SA) refuseExchange(now time.Time, err error, out *Outbox) {
 // noteStatus logs the Win32 code with which Windows says what it did not
 // like ([MS-IKEE] 2.2.7).
 func (sa *SA) noteStatus(now time.Time, n *message.Notify, out *Outbox) {
-	if n != nil && len(n.Data) == 4 && sa.session.budget.take(now, rationSession) {
+	if n != nil && len(n.Data) == 4 && sa.shows(QuirkW4) && sa.session.budget.take(now, rationSession) {
 		sa.note(out, slog.LevelWarn, "client reports a Windows error", slog.Uint64("code", uint64(binary.BigEndian.Uint32(n.Data))))
 	}
 }

@@ -26,11 +26,7 @@ func (sa *SA) beginEAP(now time.Time, j *signature, out *Outbox) {
 	}
 	sa.login.auth = j.auth
 	sa.prove(provedSignature)
-	await(sa, out, &eapStep{job: job{sa}, peer: auth.Peer{
-		Session: sa.session.id, IDi: sa.session.idi.String(),
-		Remote: sa.path.remote, Local: sa.path.local,
-		Client: sa.session.client.String(), NoFinalFailure: sa.session.client.noFinalFailure(),
-	}}, (*SA).answerIdentity)
+	await(sa, out, &eapStep{job: job{sa}, peer: sa.peerOf(), most: sa.backendTime()}, (*SA).answerIdentity)
 }
 
 // answerIdentity answers the first IKE_AUTH request: IDr, our chain and AUTH,
@@ -67,7 +63,10 @@ func (sa *SA) relayEAP(now time.Time, in inbound, out *Outbox) {
 	if response == nil {
 		response = []byte{}
 	}
-	await(sa, out, &eapStep{job: job{sa}, conversation: l.conversation, response: response}, (*SA).answerEAP)
+	if isEmptyIdentity(response) {
+		sa.shows(QuirkD3)
+	}
+	await(sa, out, &eapStep{job: job{sa}, conversation: l.conversation, response: response, most: sa.backendTime()}, (*SA).answerEAP)
 }
 
 // answerEAP sends the backend's next packet. On success the master session
@@ -150,6 +149,13 @@ const (
 )
 
 var errVerdict = errors.New("the backend's EAP packet does not say what its verdict does")
+
+// isEmptyIdentity tells an EAP-Response/Identity that holds no name (RFC 3748
+// §5.1).
+func isEmptyIdentity(p []byte) bool {
+	const response, identity = 2, 1
+	return len(p) == eapHeaderLen+1 && p[0] == response && p[4] == identity
+}
 
 // fitsVerdict tells whether a packet may be relayed with its verdict: no
 // client hears of success before its backend accepted it, nor after it did not.

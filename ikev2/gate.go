@@ -170,13 +170,14 @@ func (g *gate) answer(h message.Header, p message.Payload, d transport.Datagram,
 
 // refuseVersion answers a message of a later major version with the one we
 // speak (RFC 7296 §2.5). Whatever is not a request of such is dropped: IKEv1,
-// and Microsoft's AuthIP, which shares the port.
+// and Microsoft's AuthIP, which shares the port (quirk W10).
 func (g *gate) refuseVersion(h message.Header, d transport.Datagram, out *Outbox) {
 	const authIP = 243
+	silent := !g.cfg.without.has(QuirkW10)
 	switch {
-	case h.Exchange == authIP:
+	case h.Exchange == authIP && silent:
 		g.reg.count(DropAuthIP)
-	case h.MajorVersion() < 2:
+	case h.MajorVersion() < 2 && silent:
 		g.reg.count(DropVersion1)
 	case h.IsResponse():
 		g.reg.count(DropMalformed)

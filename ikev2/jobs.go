@@ -108,7 +108,8 @@ type eapStep struct {
 	job
 	peer         auth.Peer
 	conversation auth.Conversation
-	response     []byte // nil at the beginning
+	response     []byte        // nil at the beginning
+	most         time.Duration // it may take; zero: what any job may
 	step         auth.Step
 	err          error
 }
@@ -116,6 +117,11 @@ type eapStep struct {
 func (*eapStep) pool() pool { return poolBackend }
 
 func (j *eapStep) Run(ctx context.Context, w *works) {
+	if j.most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, j.most)
+		defer cancel()
+	}
 	if j.conversation == nil {
 		if j.conversation, j.err = w.backend.Begin(ctx, j.peer); j.err != nil {
 			return

@@ -37,11 +37,19 @@ func nextNumbers(now time.Time, remaining uint64) time.Time {
 }
 
 func newWatch(now time.Time, cfg *settings, g *auth.Grant) watch {
-	w := watch{heard: now, active: now, idle: g.IdleTimeout, numbers: nextNumbers(now, freshNumbers)}
-	if g.SessionTimeout > 0 {
-		w.end = now.Add(g.SessionTimeout)
+	w := watch{heard: now, active: now, idle: shorter(g.IdleTimeout, cfg.Timers.Idle), numbers: nextNumbers(now, freshNumbers)}
+	if most := shorter(g.SessionTimeout, cfg.Timers.Session); most > 0 {
+		w.end = now.Add(most)
 	}
 	return w
+}
+
+// shorter is the shorter of two limits, of which zero is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // watchDeadline is when there is something to look after; zero if never.
@@ -63,8 +71,8 @@ func (sa *SA) watchDeadline() time.Time {
 		earlier(w.active.Add(w.idle))
 	}
 	earlier(w.numbers)
-	if sa.cfg.Timers.DPD > 0 && !sa.requests.Outstanding() {
-		earlier(w.heard.Add(sa.cfg.Timers.DPD))
+	if sa.dpd() > 0 && !sa.requests.Outstanding() {
+		earlier(w.heard.Add(sa.dpd()))
 	}
 	return next
 }
@@ -142,7 +150,7 @@ func (sa *SA) usageRead(now time.Time, j *readUsage, out *Outbox) {
 		sa.close(now, CausePacketsExhausted, out)
 	case w.idle > 0 && !now.Before(w.active.Add(w.idle)):
 		sa.close(now, CauseIdleTimeout, out)
-	case sa.cfg.Timers.DPD > 0 && !now.Before(w.heard.Add(sa.cfg.Timers.DPD)) && !sa.requests.Outstanding():
+	case sa.dpd() > 0 && !now.Before(w.heard.Add(sa.dpd())) && !sa.requests.Outstanding():
 		sa.ask(now, informational(), out)
 	}
 }

@@ -19,9 +19,8 @@ type natSituation struct {
 // encap tells whether ESP goes in UDP.
 func (n natSituation) encap() bool { return n.supported && (n.client || n.gateway || n.announced) }
 
-// detectNAT compares the hashes of an IKE_SA_INIT request with the addresses
-// it came with.
-func detectNAT(m *message.Message, local, remote netip.AddrPort, forceIPv4 bool) natSituation {
+// detectNAT compares the hashes of a request with the addresses it came with.
+func detectNAT(m *message.Message, local, remote netip.AddrPort, announced bool) natSituation {
 	source := exchange.NATHash(m.Header.InitiatorSPI, m.Header.ResponderSPI, remote)
 	destination := exchange.NATHash(m.Header.InitiatorSPI, m.Header.ResponderSPI, local)
 	var sawSource, sawDestination, sourceFits, destinationFits bool
@@ -40,7 +39,7 @@ func detectNAT(m *message.Message, local, remote netip.AddrPort, forceIPv4 bool)
 		supported: supported,
 		client:    supported && !sourceFits,
 		gateway:   supported && !destinationFits,
-		announced: forceIPv4 && local.Addr().Unmap().Is4(),
+		announced: announced,
 	}
 }
 

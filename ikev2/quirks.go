@@ -135,20 +135,3 @@ func (s quirks) list() []Quirk {
 	}
 	return list
 }
-
-// quirk tells whether the gateway makes this allowance for the client.
-func (sa *SA) quirk(q Quirk) bool { return sa.session.quirks.has(q) }
-
-// startsChildRekey tells whether the gateway may start to rekey a Child SA.
-// Windows behind a NAT refuses it, and its traffic is dead then; to it a NAT
-// that is only announced is one.
-func (sa *SA) startsChildRekey() bool { return !sa.quirk(QuirkW1) || !sa.nat.encap() }
-
-// rekeysChildWithKE tells whether a Child SA rekey of ours may hold a key
-// exchange. Windows refuses it even where it is offered beside none.
-func (sa *SA) rekeysChildWithKE() bool { return !sa.quirk(QuirkW1) }
-
-// rekeysByTime tells whether the gateway's clock may start a rekey of an IKE
-// or Child SA; octets and packets always may. Apple's own clock is the
-// shorter, and two rekeys that meet may cost it the session.
-func (sa *SA) rekeysByTime() bool { return !sa.quirk(QuirkA3) }

@@ -39,7 +39,7 @@ func (sa *SA) refusalAnswer(cause Cause, err error) []message.Payload {
 		return []message.Payload{status(notifyFor(cause), fault.data)}
 	}
 	answer := []message.Payload{&message.EAP{Packet: fault.answer}}
-	if code, ok := win32Codes[cause]; ok && sa.session.client == clientWindows {
+	if code, ok := win32Codes[cause]; ok && sa.quirk(QuirkW9) {
 		answer = append(answer, status(message.MSStatus, binary.BigEndian.AppendUint32(nil, code)))
 	}
 	return answer

@@ -15,7 +15,7 @@ func (sa *SA) rekeyIKE(now time.Time, x *childExchange, out *Outbox) {
 		return
 	}
 	var err error
-	x.choice, err = suite.SelectFor(sa.cfg.IKE, x.child.sa.Proposals, sa.cfg.Order, x.group())
+	x.choice, err = suite.SelectFor(sa.cfg.IKE, x.child.sa.Proposals, sa.order(), x.group())
 	if err != nil {
 		sa.refuseExchange(now, proposalFault(CauseNoIKEProposal, sa.cfg.IKE, x.child.sa.Proposals, err), out)
 		return

@@ -355,7 +355,11 @@ func (sa *SA) fragmentLimit() int {
 	if sa.asker.remote.Addr().Unmap().Is4() {
 		ip = 20
 	}
-	return sa.cfg.FragmentSize - ip - udp - nonESPMarker
+	size := sa.cfg.FragmentSize
+	if sa.quirk(QuirkW6) {
+		size = minFragmentSize
+	}
+	return size - ip - udp - nonESPMarker
 }
 
 // send puts the datagrams of one message on a path.

@@ -23,6 +23,7 @@ type initRequest struct {
 	*message.Message
 	ke     *message.KE
 	nonce  []byte
+	client client
 	choice suite.Choice
 }
 
@@ -38,12 +39,19 @@ func (s *settings) readInit(m *message.Message) (initRequest, error) {
 	if kind, found := message.UnsupportedCritical(m.Payloads); found {
 		return initRequest{}, &PeerFault{Cause: CauseCriticalPayload, data: []byte{byte(kind)}, Evidence: []auth.Evidence{{Key: "payload", Value: kind.String()}}}
 	}
-	choice, err := suite.SelectFor(s.IKE, sa.Proposals, s.Order, suite.Group(ke.Group))
+	kind := recognise(m.Payloads)
+	if err := s.numbered(sa.Proposals); err != nil {
+		return initRequest{}, err
+	}
+	choice, err := suite.SelectFor(s.IKE, sa.Proposals, s.orderFor(kind), suite.Group(ke.Group))
 	if err != nil {
 		return initRequest{}, proposalFault(CauseNoIKEProposal, s.IKE, sa.Proposals, err)
 	}
-	req := initRequest{Message: m, ke: ke, nonce: nonce.Data, choice: choice}
+	req := initRequest{Message: m, ke: ke, nonce: nonce.Data, client: kind, choice: choice}
 	if choice.Group() != suite.Group(ke.Group) {
+		if s.quirksOf(kind).has(QuirkD2) {
+			req.choice = s.groupForAll(sa.Proposals, choice)
+		}
 		return req, errWrongGroup
 	}
 	return req, nil
@@ -91,7 +99,7 @@ func newSA(now time.Time, cfg *settings, reg *registrar, d transport.Datagram, r
 		nat:   detectNAT(req.Message, d.Local, d.Remote, cfg.ForceEncapIPv4),
 		suite: algorithms,
 		session: &session{
-			id: id, begun: now, client: recognise(req.Payloads),
+			id: id, begun: now, client: req.client, quirks: cfg.quirksOf(req.client),
 		},
 		login: &login{
 			initRequest: d.Data, ni: req.nonce, nr: nr, choice: req.choice,
@@ -100,6 +108,8 @@ func newSA(now time.Time, cfg *settings, reg *registrar, d transport.Datagram, r
 		expires: now.Add(cfg.Timers.HalfOpen),
 		timer:   -1,
 	}
+	sa.nat = sa.natOn(req.Message, sa.path)
+	sa.login.initialContact = sa.saysInitialContact(req.Payloads)
 	if n := message.FindNotify(req.Payloads, message.SignatureHashAlgorithms); n != nil {
 		sa.login.hashes = suite.ParseHashAlgorithms(n.Data)
 	}

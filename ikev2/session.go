@@ -49,7 +49,7 @@ type clientID struct {
 
 func (s *session) clientID() clientID {
 	id := clientID{user: s.user, identity: string(rune(s.idi.Kind)) + string(s.idi.Data)}
-	if s.idi.Kind == message.IDIPv4Addr || s.idi.Kind == message.IDIPv6Addr {
+	if s.quirks.has(QuirkA4) {
 		id.from = s.from
 	}
 	return id
@@ -58,9 +58,10 @@ func (s *session) clientID() clientID {
 // SessionInfo is a session as an operator sees it.
 type SessionInfo struct {
 	ID         string
-	User       string // verified; empty during a login
-	Identity   string // IDi
-	Client     string // the kind of client, empty if not recognised
+	User       string  // verified; empty during a login
+	Identity   string  // IDi
+	Client     string  // the kind of client, empty if not recognised
+	Quirks     []Quirk // allowances made for it
 	Remote     netip.AddrPort
 	Local      netip.AddrPort
 	IPv4, IPv6 netip.Addr // zero where none
@@ -83,7 +84,7 @@ func (sa *SA) info() SessionInfo {
 	s := sa.session
 	g := sa.given()
 	i := SessionInfo{
-		ID: s.id, User: s.user, Client: s.client.String(), Remote: sa.path.remote, Local: sa.path.local,
+		ID: s.id, User: s.user, Client: s.client.String(), Quirks: s.quirks.list(), Remote: sa.path.remote, Local: sa.path.local,
 		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun, Took: s.took,
 		IKE: sa.suite.String(), Encap: sa.nat.encap(), Children: sa.childIDs(),
 		Routes: g.routes, DNS: g.dns, Domains: g.domains, Informs: sa.informs(),

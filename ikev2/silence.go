@@ -142,7 +142,7 @@ func (sa *SA) likely(c Cause) []string {
 		if l.askedIDr != nil && !l.identity.has(l.askedIDr) {
 			ranked = append(ranked, fmt.Sprintf("The client asked for %s, which is not among the certificate's names (%s).", l.askedIDr, l.identity.names()))
 		}
-		if !l.identity.rsa && sa.session.client.rsaOnly(l.hashes != nil) {
+		if !l.identity.rsa && sa.prefersRSA() {
 			ranked = append(ranked, "The certificate's key is not RSA, and this client may accept nothing else.")
 		}
 		return append(ranked, sa.session.client.certificateAdvice(), "Our answer is too large for the path and was lost: lower the fragment size.")

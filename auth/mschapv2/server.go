@@ -163,6 +163,9 @@ func (c *conversation) onIdentity(p eap.Packet) (auth.Step, error) {
 	c.claimed = clip(c.identity)
 	if c.claimed == "" { // Android sends none
 		c.claimed = clip(c.peer.IDi)
+		if c.peer.IdentityNeeded {
+			return c.end(auth.Reject, auth.Reason{Cause: auth.CauseNoIdentity})
+		}
 	}
 	if err := c.newChallenge(); err != nil {
 		return c.internal(err)
@@ -241,6 +244,7 @@ func (c *conversation) onResponse(ctx context.Context, m *eap.Response) (auth.St
 		AuthenticatorChallenge: c.challenge,
 		PeerChallenge:          m.PeerChallenge,
 		NTResponse:             m.NTResponse,
+		WholeName:              c.peer.WholeName,
 	})
 	if err != nil {
 		return c.notVerified(ctx, err)

@@ -21,7 +21,7 @@ func NewHashVerifier(store auth.HashStore) auth.Verifier { return hashVerifier{s
 
 // Verify implements auth.Verifier.
 func (v hashVerifier) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth.Keys, error) {
-	account, known, err := v.find(ctx, r.Name)
+	account, known, err := v.find(ctx, r)
 	if err != nil {
 		return auth.Keys{}, err
 	}
@@ -48,9 +48,13 @@ func (v hashVerifier) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth
 }
 
 // find asks the store for every form of the name, found or not.
-func (v hashVerifier) find(ctx context.Context, name string) (auth.Account, bool, error) {
+func (v hashVerifier) find(ctx context.Context, r auth.MSCHAPv2Response) (auth.Account, bool, error) {
 	account, known := auth.Account{Hash: absent}, false
-	for _, lookup := range auth.SplitName(name).Lookups() {
+	lookups := auth.SplitName(r.Name).Lookups()
+	if r.WholeName {
+		lookups = lookups[:1]
+	}
+	for _, lookup := range lookups {
 		a, ok, err := v.store.Lookup(ctx, lookup)
 		if err != nil {
 			return auth.Account{}, false, fmt.Errorf("look up a user: %w", err)
