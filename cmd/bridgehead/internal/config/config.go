@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"bridgehead/ikev2"
 	"bridgehead/ikev2/hostnet"
 	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/suite"
@@ -18,6 +19,7 @@ type Config struct {
 	Pools     []NamedPool // [pools.NAME], in the order of the files; empty: only the default one
 	IKE       IKE
 	ESP       ESP
+	Sessions  Sessions
 	DataPlane DataPlane
 	NAT       NAT
 	Hooks     Hooks
@@ -63,11 +65,35 @@ type IKE struct {
 	HalfOpenPerAddress int             // logins under way from one address; default 256
 	HalfOpenTotal      int             // logins under way in all; default 10000
 	CookieThreshold    int             // logins under way from which on cookies are asked for; default 128; RFC 7296 §2.6
+	Encap              []Encap         // where clients are told of a NAT that is none; default EncapAuto
+	MOBIKE             bool            // clients may change their network (RFC 4555); default true
+	Rekey              time.Duration   // age at which the gateway replaces an IKE SA; default 0: never
+	QuirksOff          []ikev2.Quirk   // allowances for clients that are not made; empty: all are
 }
 
 // ESP is [esp].
 type ESP struct {
-	Proposals suite.Proposals // default suite.DefaultESP
+	Proposals    suite.Proposals // default suite.DefaultESP
+	Rekey        time.Duration   // age at which the gateway replaces a Child SA; default 0: never
+	RekeyBytes   uint64          // the same by octets in one direction; default 0: never
+	RekeyPackets uint64          // the same by packets in one direction; default 0: never
+}
+
+// Encap is a word of ike.encap.
+type Encap string
+
+// Words of ike.encap. EncapAuto stands alone.
+const (
+	EncapAuto Encap = "auto" // IPv4 where the data plane is userspace, which is quicker so
+	EncapIPv4 Encap = "ipv4"
+	EncapIPv6 Encap = "ipv6"
+)
+
+// Sessions is [sessions]: how many, and how long.
+type Sessions struct {
+	Unique  ikev2.Unique  // of a client's sessions; default ikev2.UniqueNo
+	Timeout time.Duration // the longest a session may last; default 0: for ever
+	Idle    time.Duration // the longest without traffic; default 0: for ever
 }
 
 // DataPlane is [dataplane]: how user traffic is moved.
@@ -152,6 +178,7 @@ func Default() *Config {
 			Proposals: suite.DefaultIKE(), Order: suite.GatewayOrder,
 			FragmentSize: 1280, DPD: 40 * time.Minute, LoginTimeout: time.Minute,
 			HalfOpenPerAddress: 256, HalfOpenTotal: 10000, CookieThreshold: 128,
+			Encap: []Encap{EncapAuto}, MOBIKE: true,
 		},
 		ESP:       ESP{Proposals: suite.DefaultESP()},
 		DataPlane: DataPlane{Kind: PlaneAuto, Device: "bridgehead%d", MTU: 1400, Forward: true},

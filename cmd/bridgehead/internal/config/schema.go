@@ -10,6 +10,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"bridgehead/ikev2"
 	"bridgehead/ikev2/suite"
 )
 
@@ -161,8 +162,19 @@ var schema = []setting{
 	one("ike.half_open_per_address", "logins under way from one address", number(1, 100000), func(c *Config) *int { return &c.IKE.HalfOpenPerAddress }),
 	one("ike.half_open_total", "logins under way in all", number(1, 1000000), func(c *Config) *int { return &c.IKE.HalfOpenTotal }),
 	one("ike.cookie_threshold", "logins under way from which on clients must prove their address (RFC 7296 §2.6)", number(1, 1000000), func(c *Config) *int { return &c.IKE.CookieThreshold }),
+	many("ike.encap", `families whose clients send ESP in UDP, NAT or none; none listed: only where there is a NAT; "auto": what the data plane likes`, encapKind(), func(c *Config) *[]Encap { return &c.IKE.Encap }),
+	one("ike.mobike", "clients may change their network within a session (RFC 4555)", boolKind(), func(c *Config) *bool { return &c.IKE.MOBIKE }),
+	one("ike.rekey_time", `age at which the gateway itself replaces an IKE SA; "0" leaves it to the clients`, durationKind(), func(c *Config) *time.Duration { return &c.IKE.Rekey }),
+	many("ike.quirks_off", "allowances for peculiar clients that are not to be made, by id", quirkKind(), func(c *Config) *[]ikev2.Quirk { return &c.IKE.QuirksOff }),
 
 	one("esp.proposals", "what traffic is protected with", proposalsKind(`proposals such as "aes128gcm16,aes256-sha256"`, parseESP), func(c *Config) *suite.Proposals { return &c.ESP.Proposals }),
+	one("esp.rekey_time", `age at which the gateway itself replaces a Child SA; "0" leaves it to the clients`, durationKind(), func(c *Config) *time.Duration { return &c.ESP.Rekey }),
+	one("esp.rekey_bytes", "the same by octets in one direction; 0: never", amountKind(), func(c *Config) *uint64 { return &c.ESP.RekeyBytes }),
+	one("esp.rekey_packets", "the same by packets in one direction; 0: never", amountKind(), func(c *Config) *uint64 { return &c.ESP.RekeyPackets }),
+
+	one("sessions.unique", "what becomes of a client's former session when it logs in anew", uniqueKind(), func(c *Config) *ikev2.Unique { return &c.Sessions.Unique }),
+	one("sessions.timeout", `the longest that any session lasts; "0": for ever`, durationKind(), func(c *Config) *time.Duration { return &c.Sessions.Timeout }),
+	one("sessions.idle_timeout", `the longest that any session lasts without traffic; "0": for ever`, durationKind(), func(c *Config) *time.Duration { return &c.Sessions.Idle }),
 
 	one("dataplane.kind", "how traffic is moved", choice(PlaneAuto, PlaneUserspace), func(c *Config) *string { return &c.DataPlane.Kind }),
 	one("dataplane.device", "name of the TUN device; %d becomes a free number", deviceKind(), func(c *Config) *string { return &c.DataPlane.Device }),

@@ -37,6 +37,7 @@ func (c *Config) validate() []Problem {
 	if d := c.Hooks.Timeout; d < minHookTimeout {
 		problems = append(problems, c.At("hooks.timeout", -1, fmt.Sprintf("hooks.timeout: %s is too short for any program", d), "expected 100ms or more; 10s suits most"))
 	}
+	problems = append(problems, c.validatePolicies()...)
 	return append(problems, c.validateFiles()...)
 }
 

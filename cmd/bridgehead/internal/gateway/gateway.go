@@ -197,7 +197,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 	if dpd == 0 {
 		dpd = -1 // never
 	}
-	return ikev2.Config{
+	r := ikev2.Config{
 		Certificates: ids.list,
 		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
 		Backend: &metered{g.users.backend(c.Server.Name), c.Auth.Backend, g.metrics, time.Now},
@@ -212,6 +212,8 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		Sink: g.sink(),
 		Send: g.send,
 	}
+	applyPolicies(&r, c, true)
+	return r
 }
 
 // send puts the responder's datagrams on the wire. A datagram that could not
@@ -269,7 +271,7 @@ func (g *Gateway) prepareHost(context.Context) error {
 	err = host.ApplyGateway(hostnet.Gateway{
 		Device: g.tunnel.Name(), MTU: g.tunnel.MTU(), Pools: poolPrefixes(c), Forward: c.DataPlane.Forward,
 		ProxyNDP: c.DataPlane.Forward && c.Hooks.UpDown != "",
-		Table: strings.ReplaceAll(g.tunnel.Name(), "-", "_"), Masquerade: c.NAT.Masquerade, ClampMSS: true,
+		Table:    strings.ReplaceAll(g.tunnel.Name(), "-", "_"), Masquerade: c.NAT.Masquerade, ClampMSS: true,
 	})
 	if err != nil {
 		return err

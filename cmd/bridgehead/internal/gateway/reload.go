@@ -88,7 +88,7 @@ func reloadable(setting string) bool {
 		return true
 	}
 	section, _, _ := strings.Cut(setting, ".")
-	return section == "ike" || section == "esp" || strings.HasPrefix(setting, "auth.file.")
+	return section == "ike" || section == "esp" || section == "sessions" || strings.HasPrefix(setting, "auth.file.")
 }
 
 // merge is the running configuration with the reloadable settings of next.
@@ -96,6 +96,7 @@ func merge(running, next *config.Config) *config.Config {
 	c := *running
 	c.Server.Certificates, c.Server.Keys, c.Server.Chain = next.Server.Certificates, next.Server.Keys, next.Server.Chain
 	c.Addresses.DNS, c.Addresses.Subnets, c.Addresses.Domains = next.Addresses.DNS, next.Addresses.Subnets, next.Addresses.Domains
+	c.Sessions = next.Sessions
 	c.IKE, c.ESP, c.Auth.File, c.Log.Level = next.IKE, next.ESP, next.Auth.File, next.Log.Level
 	return &c
 }
