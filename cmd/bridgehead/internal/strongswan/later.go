@@ -14,11 +14,10 @@ type counterpart struct {
 // value, or what is done anyway.
 var later = map[string]counterpart{
 	"leftupdown":  {setting: "hooks.updown", value: func(path string) (string, error) { return quote(path), nil }},
-	"uniqueids":   {todo: "not supported yet: a user may have several sessions, and a client that says it starts afresh replaces its own only, as with uniqueids=no"},
-	"forceencaps": {todo: "not supported yet: ESP goes by UDP wherever there is a NAT, and towards IPv4 clients where the data plane is userspace"},
-	"mobike":      {todo: "not supported yet: a client that changes its network connects anew"},
-	"inactivity":  {todo: "not supported yet: idle sessions end when their client is gone (ike.dpd)"},
-	"rekey":       {todo: "not supported yet: the gateway starts no rekeying, the clients do by their own clocks"},
+	"uniqueids":   {setting: "sessions.unique", value: uniquePolicy},
+	"forceencaps": {setting: "ike.encap", value: encapsulation},
+	"mobike":      {setting: "ike.mobike", value: roaming},
+	"inactivity":  {setting: "sessions.idle_timeout", value: idleTime},
 	"eap-radius":  {todo: "not supported yet: users are those of the users file, see bridgehead users add; nobody else gets in"},
 	"xfrm":        {todo: "not supported yet: marks and interface ids belong to the kernel's data plane"},
 }

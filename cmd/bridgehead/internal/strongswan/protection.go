@@ -24,11 +24,6 @@ func rightAuth(t *translator, e *entry) {
 	e.taken("auth.backend = \"file\": EAP-MSCHAPv2 with the users file")
 }
 
-// uniqueIDs is whether a user may have several sessions.
-func uniqueIDs(t *translator, e *entry) {
-	when(no, kept("a user may have several sessions; a client that says it starts afresh replaces its own"), asLater("uniqueids"))(t, e)
-}
-
 var debugLevel = regexp.MustCompile(`([a-z]+)\s+(-?[0-9]+)`)
 
 // charonDebug is what is logged. strongSwan's level 2 of cfg shows proposals.

@@ -70,7 +70,7 @@ func (p *plan) addList(setting string, words []string, from Place) {
 }
 
 // order is that of the sections; others follow by name.
-var order = []string{"server", "addresses", "ike", "esp", "hooks", "auth", "auth.file", "log"}
+var order = []string{"server", "addresses", "ike", "esp", "sessions", "hooks", "auth", "auth.file", "log"}
 
 // first are the keys that lead their section.
 var first = []string{"name", "certificate", "key", "chain"}

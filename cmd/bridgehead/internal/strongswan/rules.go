@@ -31,14 +31,23 @@ func refuse(what string) rule {
 // when chooses by the value; several values stand with | between them.
 func when(values string, then, otherwise rule) rule {
 	return func(t *translator, e *entry) {
-		for v := range strings.SplitSeq(values, "|") {
-			if strings.EqualFold(e.value, v) {
-				then(t, e)
-				return
-			}
+		if isOneOf(values, e.value) {
+			then(t, e)
+			return
 		}
 		otherwise(t, e)
 	}
+}
+
+// isOneOf tells whether a value is one of several, which stand with | between
+// them.
+func isOneOf(values, value string) bool {
+	for v := range strings.SplitSeq(values, "|") {
+		if strings.EqualFold(value, v) {
+			return true
+		}
+	}
+	return false
 }
 
 // Values of the input.
@@ -132,14 +141,17 @@ var connectionRules = map[string]rule{
 	"ike": ikeProposals, "esp": espProposals,
 	"ah":        todo("AH doesn't encrypt and isn't supported; clients use ESP"),
 	"dpdaction": dpdAction, "dpddelay": dpdDelay, "dpdtimeout": why(onlyIKEv1),
-	"rekey":    when(no, kept("the gateway starts no rekeying, and answers the clients'"), asLater("rekey")),
-	"lifetime": asLater("rekey"), "keylife": asLater("rekey"), "ikelifetime": asLater("rekey"), "margintime": asLater("rekey"), "rekeymargin": asLater("rekey"),
-	"rekeyfuzz": asLater("rekey"), "lifebytes": asLater("rekey"), "marginbytes": asLater("rekey"), "lifepackets": asLater("rekey"), "marginpackets": asLater("rekey"),
+	"rekey":    when(no, kept("the gateway starts no rekeying, and answers the clients'"), rekeyYes),
+	"lifetime": lifetime("esp.rekey_time"), "keylife": lifetime("esp.rekey_time"), "ikelifetime": lifetime("ike.rekey_time"),
+	"margintime": margin, "rekeymargin": margin, "rekeyfuzz": why(ownJitter), "expiry": why(neverExpires),
+	"lifebytes":   rekeyAmount("esp.rekey_bytes", "marginbytes", leastRekeyBytes),
+	"lifepackets": rekeyAmount("esp.rekey_packets", "marginpackets", leastRekeyPackets),
+	"marginbytes": kept("taken off lifebytes"), "marginpackets": kept("taken off lifepackets"),
 	"reauth":     when(no, kept("sessions are never made to log in again"), todo("sessions aren't made to log in again; end them with bridgehead disconnect")),
 	"inactivity": asLater("inactivity"), "closeaction": why(gatewayStartsNothing), "keyingtries": why(gatewayStartsNothing),
 	"fragmentation": when(no, todo("large messages go in fragments wherever the client can take them (RFC 7383)"), kept("large messages go in fragments (RFC 7383), see ike.fragment_size")),
-	"forceencaps":   when(no, why("ESP goes by UDP only where there is a NAT"), asLater("forceencaps")),
-	"mobike":        when(no, why("clients that change their network connect anew"), asLater("mobike")),
+	"forceencaps":   asLater("forceencaps"),
+	"mobike":        asLater("mobike"),
 	"compress":      when(no, why("it is off"), todo("IPComp isn't supported; clients do without it")),
 	"type":          when("tunnel", kept("a tunnel, the only mode"), refuse("asks for another mode than tunnel")),
 	"sha256_96":     when(no, why("it is off"), todo("SHA-256 is cut to 128 bits as RFC 4868 says; clients that cut it to 96 lose all packets: have them use aes256gcm16")),
@@ -161,7 +173,7 @@ var connectionRules = map[string]rule{
 	"round":        why("there is one round"),
 	"smartcard":    smartcard,
 	"pools":        namedPools,
-	"rekey_time":   when("0|0s", kept("the gateway starts no rekeying, and answers the clients'"), asLater("rekey")),
+	"rekey_time":   when("0|0s", kept("the gateway starts no rekeying, and answers the clients'"), rekeyTime),
 	"reauth_time":  when("0|0s", kept("sessions are never made to log in again"), todo("sessions aren't made to log in again; end them with bridgehead disconnect")),
 	"eap_local":    todo("is for clients; take it out"),
 	"if_id":        asLater("xfrm"),

@@ -8,7 +8,7 @@ var swanctlNames = map[string]string{
 	"proposals": "ike", "vips": "vips", "aggressive": "aggressive", "pull": "modeconfig", "dscp": "ikedscp", "encap": "forceencaps",
 	"mobike": "mobike", "dpd_delay": "dpddelay", "dpd_timeout": "dpdtimeout", "fragmentation": "fragmentation", "childless": "childless",
 	"send_certreq": "send_certreq", "send_cert": "leftsendcert", "ppk_id": "ppk", "ppk_required": "ppk", "keyingtries": "keyingtries",
-	"unique": "unique", "reauth_time": "reauth_time", "rekey_time": "rekey_time", "over_time": "lifetime", "rand_time": "lifetime",
+	"unique": "unique", "reauth_time": "reauth_time", "rekey_time": "rekey_time", "over_time": "expiry", "rand_time": "rekeyfuzz",
 	"pools": "pools", "if_id_in": "if_id", "if_id_out": "if_id", "mediation": "mediation", "mediated_by": "mediated_by", "mediation_peer": "me_peerid",
 
 	"local.round": "round", "local.certs": "leftcert", "local.pubkeys": "pubkeys", "local.auth": "leftauth", "local.id": "leftid",
@@ -22,9 +22,9 @@ var swanctlNames = map[string]string{
 	"remote.cacert.file": "rightca", "remote.cacert.handle": "rightca", "remote.cacert.slot": "rightca", "remote.cacert.module": "rightca",
 
 	"child.ah_proposals": "ah", "child.esp_proposals": "esp", "child.sha256_96": "sha256_96", "child.local_ts": "leftsubnet",
-	"child.remote_ts": "rightsubnet", "child.rekey_time": "rekey_time", "child.life_time": "lifetime", "child.rand_time": "lifetime",
-	"child.rekey_bytes": "lifebytes", "child.life_bytes": "lifebytes", "child.rand_bytes": "lifebytes",
-	"child.rekey_packets": "lifepackets", "child.life_packets": "lifepackets", "child.rand_packets": "lifepackets",
+	"child.remote_ts": "rightsubnet", "child.rekey_time": "rekey_time", "child.life_time": "expiry", "child.rand_time": "rekeyfuzz",
+	"child.rekey_bytes": "lifebytes", "child.life_bytes": "expiry", "child.rand_bytes": "rekeyfuzz",
+	"child.rekey_packets": "lifepackets", "child.life_packets": "expiry", "child.rand_packets": "rekeyfuzz",
 	"child.updown": "leftupdown", "child.hostaccess": "lefthostaccess", "child.mode": "type", "child.policies": "installpolicy",
 	"child.policies_fwd_out": "inside", "child.dpd_action": "dpdaction", "child.ipcomp": "compress", "child.inactivity": "inactivity",
 	"child.reqid": "reqid", "child.priority": "inside", "child.interface": "inside",

@@ -1,0 +1,56 @@
+package strongswan
+
+import (
+	"errors"
+	"strings"
+)
+
+// uniqueIDs is what becomes of a client's former session.
+func uniqueIDs(t *translator, e *entry) {
+	when(no, kept("a user may have several sessions; a client that says it starts afresh replaces its own"), asLater("uniqueids"))(t, e)
+	if e.Outcome == TakenOver && (strings.EqualFold(e.value, "keep") || isOneOf(yes+"|replace", e.value)) {
+		e.taken("strongSwan goes by the user alone; here each device of a user, told by its IKE identity, has a session")
+	}
+}
+
+// uniquePolicy is a value of uniqueids as one of sessions.unique.
+func uniquePolicy(v string) (string, error) {
+	switch word := strings.ToLower(v); {
+	case isOneOf(yes+"|replace", word):
+		return quote("replace"), nil
+	case word == "keep", word == "never":
+		return quote(word), nil
+	}
+	return "", errors.New("yes, no, never, keep or replace")
+}
+
+// encapsulation is a value of forceencaps as one of ike.encap.
+func encapsulation(v string) (string, error) {
+	switch {
+	case isOneOf(yes, v):
+		return quoteList([]string{"ipv4", "ipv6"}), nil
+	case isOneOf(no, v):
+		return "[]", nil
+	}
+	return "", errors.New("yes or no")
+}
+
+// roaming is a value of mobike as one of ike.mobike.
+func roaming(v string) (string, error) {
+	switch {
+	case isOneOf(yes, v):
+		return "true", nil
+	case isOneOf(no, v):
+		return "false", nil
+	}
+	return "", errors.New("yes or no")
+}
+
+// idleTime is a value of inactivity as one of sessions.idle_timeout.
+func idleTime(v string) (string, error) {
+	d, err := parseTime(v)
+	if err != nil {
+		return "", errors.New("a time such as 30s, 5m or 1h")
+	}
+	return quote(shortDuration(d)), nil
+}
