@@ -323,7 +323,8 @@ func TestCheckExplains(t *testing.T) {
 	t.Chdir(root)
 	golden(t, "check", plain.String())
 	// Which proposals are the default is the suite's to say.
-	defaults := strings.NewReplacer(suite.DefaultIKE().String(), "(default IKE)", suite.DefaultESP().String(), "(default ESP)")
+	defaults := strings.NewReplacer(suite.DefaultIKE().String(), "(default IKE)", suite.DefaultESP().String(), "(default ESP)",
+		issued.Authority.Subject.String(), "(authority)", issued.Server.NotAfter.Format(time.DateOnly), "(end)")
 	golden(t, "check-explain", defaults.Replace(explained.String()))
 	golden(t, "check-explain-json", defaults.Replace(asJSON.String()))
 }

@@ -183,19 +183,12 @@ func TestMissingFile(t *testing.T) {
 
 func TestReadableSecretsAreWarnedOf(t *testing.T) {
 	file := folder(t, good)
-	for _, name := range []string{"server.key", "users"} {
-		if err := os.Chmod(name, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Chmod("server.key", 0o644); err != nil {
+		t.Fatal(err)
 	}
 	_, warnings, err := load(file)
-	if err != nil || len(warnings) != 2 {
-		t.Fatalf("%v %v", warnings, err)
-	}
-	for i, want := range []string{"bridgehead.toml:4:7: warning: server.key: ", "bridgehead.toml:8:8: warning: auth.file.path: "} {
-		if !strings.HasPrefix(warnings[i].String(), want) {
-			t.Errorf("got %s, want %s…", warnings[i], want)
-		}
+	if err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0].String(), "bridgehead.toml:4:7: warning: server.key: ") {
+		t.Errorf("%v %v", warnings, err)
 	}
 }
 

@@ -54,12 +54,12 @@ func readFiles(path string) ([]*source, []Problem) {
 		switch {
 		case err != nil:
 			problems = append(problems, Problem{
-				Severity: SeverityError, File: p, Line: 1, Column: 1,
+				Severity: SeverityError, Cause: CauseUnreadable, File: p, Line: 1, Column: 1,
 				Message: "cannot be read: " + reason(err), Hint: "name the file with --config FILE, or try `bridgehead quickstart`, which needs none",
 			})
 		case len(data) > maxFile:
 			problems = append(problems, Problem{
-				Severity: SeverityError, File: p, Line: 1, Column: 1,
+				Severity: SeverityError, Cause: CauseUnreadable, File: p, Line: 1, Column: 1,
 				Message: fmt.Sprintf("is larger than %d octets", maxFile), Hint: "a configuration is a few lines of TOML",
 			})
 		default:
@@ -100,7 +100,7 @@ func (c *Config) apply(s *source) []Problem {
 			strange[h.path] = true
 		case h.list:
 			problems = append(problems, h.at.mark(Problem{
-				Severity: SeverityError, Setting: h.path,
+				Severity: SeverityError, Cause: CauseBadValue, Setting: h.path,
 				Message: "[[" + h.path + "]] is a list of sections", Hint: "expected [" + h.path + "]",
 			}))
 		default:
@@ -161,7 +161,7 @@ func isSection(path string) bool {
 }
 
 func unknownSection(path string, at locator) Problem {
-	p := Problem{Severity: SeverityError, Setting: path, Message: fmt.Sprintf("unknown section [%.80s]", path)}
+	p := Problem{Severity: SeverityError, Cause: CauseUnknownSection, Setting: path, Message: fmt.Sprintf("unknown section [%.80s]", path)}
 	switch {
 	case namedPool(path) == DefaultPool:
 		p.Message, p.Hint = "the pool "+DefaultPool+" cannot be named", "its addresses are addresses.pools"
@@ -185,7 +185,7 @@ func unknownKey(e *entry, strange map[string]bool) *Problem {
 	if strange[section] {
 		return nil
 	}
-	p := Problem{Severity: SeverityError, Setting: e.path}
+	p := Problem{Severity: SeverityError, Cause: CauseUnknownSetting, Setting: e.path}
 	switch {
 	case section == "pools":
 		name := key
@@ -229,13 +229,13 @@ func (c *Config) missing() []Problem {
 	for i := range schema {
 		s := &schema[i]
 		if _, ok := c.entries[s.path]; s.required && !ok {
-			problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", s.section(), s.key()), s.about))
+			problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", s.section(), s.key()), s.about).As(CauseMissing))
 		}
 	}
 	for section := range c.headers {
 		if name := namedPool(section); name != "" {
 			if s := poolSetting(name); c.entries[s.path] == nil {
-				problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", section, s.key()), s.about))
+				problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", section, s.key()), s.about).As(CauseMissing))
 			}
 		}
 	}

@@ -26,6 +26,9 @@ type Problem struct {
 	Setting  string   `json:"setting,omitempty"` // such as "server.name"
 	Message  string   `json:"message"`           // what is wrong
 	Hint     string   `json:"hint,omitempty"`    // what was expected, or what to do
+	Cause    Cause    `json:"cause"`             // a short name of what is wrong, which stays
+	// Symptoms are what clients show of it.
+	Symptoms []Symptom `json:"symptoms,omitempty"`
 
 	text string // the offending line; empty where there is none
 	span int    // how many characters are marked
@@ -40,16 +43,18 @@ func (p Problem) String() string {
 		b.WriteString("warning: ")
 	}
 	b.WriteString(p.Message)
-	if p.text == "" {
+	switch {
+	case p.text != "":
+		fmt.Fprintf(&b, "\n%6d | %s\n       | %s^%s", p.Line, printable(p.text),
+			strings.Repeat(" ", p.Column-1), strings.Repeat("~", max(p.span-1, 0)))
 		if p.Hint != "" {
-			b.WriteString("\n       = " + p.Hint)
+			b.WriteString(" " + p.Hint)
 		}
-		return b.String()
+	case p.Hint != "":
+		b.WriteString("\n       = " + p.Hint)
 	}
-	fmt.Fprintf(&b, "\n%6d | %s\n       | %s^%s", p.Line, printable(p.text),
-		strings.Repeat(" ", p.Column-1), strings.Repeat("~", max(p.span-1, 0)))
-	if p.Hint != "" {
-		b.WriteString(" " + p.Hint)
+	for _, s := range p.Symptoms {
+		fmt.Fprintf(&b, "\n       = %s: %q", s.Clients, s.Shows)
 	}
 	return b.String()
 }
@@ -104,7 +109,7 @@ func Judge(problems []Problem) (warnings []Problem, err error) {
 // 0; -1 for the whole). It points at the file that set it, or at the section
 // where the setting is missing.
 func (c *Config) At(setting string, index int, message, hint string) Problem {
-	p := Problem{Severity: SeverityError, File: c.file, Line: 1, Column: 1, Setting: setting, Message: message, Hint: hint}
+	p := Problem{Severity: SeverityError, File: c.file, Line: 1, Column: 1, Setting: setting, Message: message, Hint: hint, Cause: CauseBadValue}
 	if e, ok := c.entries[setting]; ok {
 		return e.value.item(index).at.mark(p)
 	}
@@ -118,7 +123,7 @@ func (c *Config) At(setting string, index int, message, hint string) Problem {
 // Warn is At for advice.
 func (c *Config) Warn(setting string, index int, message, hint string) Problem {
 	p := c.At(setting, index, message, hint)
-	p.Severity = SeverityWarning
+	p.Severity, p.Cause = SeverityWarning, CauseAdvice
 	return p
 }
 

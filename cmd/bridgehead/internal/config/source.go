@@ -89,7 +89,9 @@ func (s *source) parse() (*tree, *Problem) {
 	case p.Error() != nil:
 		return nil, s.syntaxProblem(p.Error())
 	case err != nil:
-		return &t, s.syntaxProblem(err)
+		twice := s.syntaxProblem(err).As(CauseSetTwice)
+		twice.Hint = "take one of the two out; a file in conf.d may set it anew"
+		return &t, &twice
 	}
 	return &t, nil
 }
@@ -145,7 +147,7 @@ func (s *source) value(n *unstable.Node, holder locator) *value {
 // syntaxProblem is what the TOML reader stumbled over.
 func (s *source) syntaxProblem(err error) *Problem {
 	p := Problem{
-		Severity: SeverityError, File: s.path, Line: 1, Column: 1, Message: "cannot be read as TOML: " + strings.TrimPrefix(err.Error(), "toml: "),
+		Severity: SeverityError, Cause: CauseSyntax, File: s.path, Line: 1, Column: 1, Message: "cannot be read as TOML: " + strings.TrimPrefix(err.Error(), "toml: "),
 		Hint: `the form is: key = "text" or key = ["a", "b"] below a [section] line`,
 	}
 	var d *toml.DecodeError

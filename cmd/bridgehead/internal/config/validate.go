@@ -65,7 +65,7 @@ func (c *Config) validatePools() []Problem {
 				if q.setting != setting {
 					other += " of " + q.setting
 				}
-				problems = append(problems, c.At(setting, i, fmt.Sprintf("%s: %s overlaps %s", setting, p, other), "expected pools that share no address"))
+				problems = append(problems, c.At(setting, i, fmt.Sprintf("%s: %s overlaps %s", setting, p, other), "expected pools that share no address").As(CausePoolOverlap))
 			}
 			seen = append(seen, place{p, setting})
 		}
@@ -81,7 +81,7 @@ func (c *Config) outsidePools(setting string, list []netip.Addr, why string) []P
 		for _, named := range c.AllPools() {
 			for _, p := range named.Addresses {
 				if p.Contains(a) {
-					problems = append(problems, c.At(setting, i, fmt.Sprintf("%s: %s lies inside the pool %s", setting, a, p), why))
+					problems = append(problems, c.At(setting, i, fmt.Sprintf("%s: %s lies inside the pool %s", setting, a, p), why).As(CauseInsidePool))
 				}
 			}
 		}
@@ -94,7 +94,7 @@ func (c *Config) validateServer() []Problem {
 	var problems []Problem
 	if n, k := len(c.Server.Certificates), len(c.Server.Keys); n != k && n > 0 && k > 0 {
 		problems = append(problems, c.At("server.key", -1,
-			fmt.Sprintf("server.key: %d keys for %d certificates", k, n), "expected one key for each certificate, in the same order"))
+			fmt.Sprintf("server.key: %d keys for %d certificates", k, n), "expected one key for each certificate, in the same order").As(CauseKeyCount))
 	}
 	if c.Server.IKEPort == c.Server.NATTPort {
 		setting := "server.nat_port"
@@ -119,7 +119,7 @@ func (c *Config) validateFiles() []Problem {
 	}
 	for i, p := range c.Server.Chain {
 		if _, err := os.Stat(p); err != nil {
-			problems = append(problems, c.At("server.chain", i, fmt.Sprintf("server.chain: %s: %s", p, reason(err)), "expected a file or a folder with certificates"))
+			problems = append(problems, c.At("server.chain", i, fmt.Sprintf("server.chain: %s: %s", p, reason(err)), "expected a file or a folder with certificates").As(CauseUnreadable))
 		}
 	}
 	if p := c.Hooks.UpDown; p != "" {
@@ -127,8 +127,7 @@ func (c *Config) validateFiles() []Problem {
 			problems = append(problems, c.At("hooks.updown", -1, "hooks.updown: "+err.Error(), ""))
 		}
 	}
-	problems = append(problems, c.needFile("auth.file.path", -1, c.Auth.File.Path, "make it with: "+c.AddUser())...)
-	return append(problems, c.private("auth.file.path", -1, c.Auth.File.Path)...)
+	return append(problems, c.needFile("auth.file.path", -1, c.Auth.File.Path, "make it with: "+c.AddUser())...)
 }
 
 // AddUser is the command that adds a user to the file of users.
@@ -153,7 +152,7 @@ func (c *Config) needFile(setting string, index int, path, hint string) []Proble
 	if err == nil {
 		return nil
 	}
-	return []Problem{c.At(setting, index, fmt.Sprintf("%s: %s: %s", setting, path, reason(err)), hint)}
+	return []Problem{c.At(setting, index, fmt.Sprintf("%s: %s: %s", setting, path, reason(err)), hint).As(CauseUnreadable)}
 }
 
 // private warns of a file with secrets that others may read.
@@ -162,5 +161,5 @@ func (c *Config) private(setting string, index int, path string) []Problem {
 	if err != nil || info.Mode().Perm()&0o044 == 0 {
 		return nil
 	}
-	return []Problem{c.Warn(setting, index, fmt.Sprintf("%s: %s can be read by others (mode %04o)", setting, path, info.Mode().Perm()), "chmod 600 "+path)}
+	return []Problem{c.Warn(setting, index, fmt.Sprintf("%s: %s can be read by others (mode %04o)", setting, path, info.Mode().Perm()), "chmod 600 "+path).As(CauseReadableSecret)}
 }

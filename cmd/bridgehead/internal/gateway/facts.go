@@ -19,10 +19,10 @@ func checkHost(c *config.Config) []config.Problem {
 	if announce != "" && !slices.Contains(facts.Segments, announce) {
 		return append(problems, c.Warn("addresses.announce", -1,
 			fmt.Sprintf("addresses.announce: this host has no interface %q whose neighbours ask by ARP", announce),
-			"expected one of: "+strings.Join(facts.Segments, ", ")))
+			"expected one of: "+strings.Join(facts.Segments, ", ")).As(config.CauseNoInterface))
 	}
 	sysctl := func(setting, message, line string) {
-		problems = append(problems, c.Warn(setting, -1, setting+": "+message, "put into /etc/sysctl.d/bridgehead.conf: "+line))
+		problems = append(problems, c.Warn(setting, -1, setting+": "+message, "put into /etc/sysctl.d/bridgehead.conf: "+line).As(config.CauseKernelSetting))
 	}
 	for _, f := range hostnet.Families(poolPrefixes(c)) {
 		switch {

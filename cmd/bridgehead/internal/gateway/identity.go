@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"slices"
@@ -39,19 +40,65 @@ func (a *identities) equal(b *identities) bool {
 	})
 }
 
-// checkIdentities judges certificates and keys as the known clients will.
+// checkIdentities judges certificates and keys as the known clients will. The
+// kind of a key is no fault where a certificate that every client takes stands
+// beside it.
 func checkIdentities(c *config.Config) []config.Problem {
-	var problems []config.Problem
+	var (
+		problems []config.Problem
+		found    = make([][]pki.Warning, len(c.Server.Certificates))
+		withRSA  bool
+	)
 	for i := range c.Server.Certificates {
-		_, warnings, err := pki.Load(identityFiles(c, i), c.Server.Name, time.Now())
+		id, warnings, err := pki.Load(identityFiles(c, i), c.Server.Name, time.Now())
 		if err != nil {
 			problems = append(problems, identityProblem(c, i, err))
+			continue
 		}
+		_, isRSA := id.Key.Public().(*rsa.PublicKey)
+		withRSA = withRSA || isRSA
+		found[i] = warnings
+	}
+	for i, warnings := range found {
 		for _, w := range warnings {
-			problems = append(problems, c.Warn("server.certificate", i, "server.certificate: "+w.Text, w.Clients+"; "+w.Remedy))
+			if withRSA && (w.Fault == pki.NotRSA || w.Fault == pki.UnusualKey) {
+				continue
+			}
+			symptoms := make([]config.Symptom, len(w.Symptoms))
+			for j, s := range w.Symptoms {
+				symptoms[j] = config.Symptom(s)
+			}
+			problems = append(problems, c.Warn("server.certificate", i, "server.certificate: "+w.Text, w.Remedy).As(config.Cause(w.Fault), symptoms...))
 		}
 	}
 	return problems
+}
+
+// SentChain is a certificate as clients get it.
+type SentChain struct {
+	File      string   `json:"file"`           // as server.certificate names it
+	Key       string   `json:"key"`            // its kind, such as "RSA 2048 bits"
+	Ends      string   `json:"ends"`           // the day of the leaf's end, UTC
+	Chain     []string `json:"chain"`          // subjects, the leaf first
+	Root      string   `json:"root,omitempty"` // that of the root at hand, which is never sent
+	Reordered bool     `json:"reordered"`      // the file has another order
+}
+
+// SentChains tells what a configuration that was loaded has clients get.
+func SentChains(c *config.Config) ([]SentChain, error) {
+	list := make([]SentChain, 0, len(c.Server.Certificates))
+	for i, file := range c.Server.Certificates {
+		id, _, err := pki.Load(identityFiles(c, i), c.Server.Name, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		sent := SentChain{File: file, Key: id.Kind(), Ends: id.Chain[0].NotAfter.UTC().Format(time.DateOnly), Chain: id.Subjects(), Reordered: id.Reordered}
+		if id.Root != nil && !id.Root.Equal(id.Chain[0]) {
+			sent.Root = id.Root.Subject.String()
+		}
+		list = append(list, sent)
+	}
+	return list, nil
 }
 
 // identityProblem puts an error of a certificate to the setting at fault.
@@ -62,7 +109,7 @@ func identityProblem(c *config.Config, i int, err error) config.Problem {
 	)
 	switch {
 	case errors.As(err, &mismatch):
-		return c.At("server.key", i, "server.key: "+mismatch.Error(), "expected the key of the certificate")
+		return c.At("server.key", i, "server.key: "+mismatch.Error(), "expected the key of the certificate").As(config.CauseKeyMismatch)
 	case errors.As(err, &file):
 		text := file.Path + ": " + file.Problem
 		if file.Err != nil {
@@ -70,11 +117,11 @@ func identityProblem(c *config.Config, i int, err error) config.Problem {
 		}
 		switch file.Path {
 		case c.Server.Certificates[i]:
-			return c.At("server.certificate", i, "server.certificate: "+text, file.Remedy)
+			return c.At("server.certificate", i, "server.certificate: "+text, file.Remedy).As(config.CauseUnreadable)
 		case c.Server.Keys[i]:
-			return c.At("server.key", i, "server.key: "+text, file.Remedy)
+			return c.At("server.key", i, "server.key: "+text, file.Remedy).As(config.CauseUnreadable)
 		}
-		return c.At("server.chain", slices.Index(c.Server.Chain, file.Path), "server.chain: "+text, file.Remedy)
+		return c.At("server.chain", slices.Index(c.Server.Chain, file.Path), "server.chain: "+text, file.Remedy).As(config.CauseUnreadable)
 	}
 	return c.At("server.certificate", i, "server.certificate: "+err.Error(), "")
 }

@@ -17,6 +17,9 @@ func LoadConfig(path string) (*config.Config, []config.Problem, error) {
 		if !blamed(problems, "server.") {
 			problems = append(problems, checkIdentities(c)...)
 		}
+		if !blamed(problems, "ike.") && !blamed(problems, "esp.") {
+			problems = append(problems, checkSuites(c)...)
+		}
 		if !blamed(problems, "auth.") {
 			problems = append(problems, checkUsers(c)...)
 		}
@@ -55,17 +58,21 @@ func format(c *config.Config) secrets.Format {
 func checkUsers(c *config.Config) []config.Problem {
 	f, err := secrets.Open(c.Auth.File.Path, secrets.Options{Format: format(c)})
 	if err != nil {
-		return []config.Problem{c.At("auth.file.path", -1, "auth.file.path: "+err.Error(), "")}
+		return []config.Problem{c.At("auth.file.path", -1, "auth.file.path: "+err.Error(), "").As(config.CauseUnreadable)}
 	}
 	var problems []config.Problem
 	for _, p := range f.Problems() {
+		if p.Line == 0 { // the file as a whole: others may read it
+			problems = append(problems, c.Warn("auth.file.path", -1, "auth.file.path: "+p.File+": "+p.Text, "").As(config.CauseReadableSecret))
+			continue
+		}
 		problems = append(problems, config.Problem{
-			Severity: config.SeverityWarning, File: p.File, Line: max(p.Line, 1), Column: max(p.Column, 1), Setting: "auth.file.path", Message: p.Text,
+			Severity: config.SeverityWarning, Cause: config.CauseUsersLine, File: p.File, Line: max(p.Line, 1), Column: max(p.Column, 1), Setting: "auth.file.path", Message: p.Text,
 		})
 	}
 	problems = append(problems, checkUserPools(c)...)
 	if f.Len() == 0 {
-		problems = append(problems, c.Warn("auth.file.path", -1, "auth.file.path: "+c.Auth.File.Path+" holds no user", "nobody can log in; add one with: "+c.AddUser()))
+		problems = append(problems, c.Warn("auth.file.path", -1, "auth.file.path: "+c.Auth.File.Path+" holds no user", "nobody can log in; add one with: "+c.AddUser()).As(config.CauseNoUsers))
 	}
 	return problems
 }
@@ -89,8 +96,8 @@ func checkUserPools(c *config.Config) []config.Problem {
 		if u.Pool != "" && !slices.Contains(known, u.Pool) {
 			problems = append(problems, c.Warn("auth.file.path", -1,
 				fmt.Sprintf("auth.file.path: user %q names the pool %q, which is not there", u.Name, u.Pool),
-				hint+"; add it with [pools."+u.Pool+"]"))
+				hint+"; add it with [pools."+u.Pool+"]").As(config.CauseUnknownPool))
 		}
 	}
-	return problems
+	return append(problems, checkPoolSizes(c, list)...)
 }

@@ -40,14 +40,20 @@ const (
 // Warning is a fault with its consequence: which clients fail, what their users
 // see, and what to do.
 type Warning struct {
-	Fault   Fault
-	Text    string
-	Clients string
-	Remedy  string
+	Fault    Fault
+	Text     string
+	Symptoms []Symptom // not empty
+	Remedy   string
 }
 
 // String is the whole in one line.
-func (w Warning) String() string { return fmt.Sprintf("%s; %s; %s", w.Text, w.Clients, w.Remedy) }
+func (w Warning) String() string {
+	s := w.Text
+	for _, symptom := range w.Symptoms {
+		s += "; " + symptom.String()
+	}
+	return s + "; " + w.Remedy
+}
 
 const (
 	// expirySoon is when a certificate that nobody has renewed becomes news.
@@ -58,20 +64,13 @@ const (
 	appleMinBits = 2048
 )
 
-// What the users of clients see.
+// What to do.
 const (
-	everyone        = "every client refuses it"
-	windowsSees     = "Windows fails with error 13801"
-	appleSees       = "iOS and macOS say \"User Authentication failed\""
-	appleSilent     = "iOS set up by hand says \"The VPN server did not respond\""
-	androidSees     = "Android says \"Unsuccessful\""
-	strongSwanSees  = "the strongSwan app says that the gateway's identity could not be verified"
-	newCertificate  = "get a certificate"
-	secondIdentity  = "use an RSA certificate, or an RSA one beside it"
-	renewNow        = "renew it"
-	checkTheClock   = "check this machine's clock, or wait"
-	setServerName   = "or set server.name to a name that it has"
-	allClientsAlike = windowsSees + ", " + appleSees + ", " + androidSees
+	newCertificate = "get a certificate"
+	secondIdentity = "use an RSA certificate, or an RSA one beside it"
+	renewNow       = "renew it"
+	checkTheClock  = "check this machine's clock, or wait"
+	setServerName  = "or set server.name to a name that it has"
 )
 
 // examine judges a chain, leaf first, as the known clients will when their
@@ -93,8 +92,8 @@ type examination struct {
 	warnings []Warning
 }
 
-func (e *examination) warn(f Fault, clients, remedy, format string, args ...any) {
-	e.warnings = append(e.warnings, Warning{Fault: f, Text: fmt.Sprintf(format, args...), Clients: clients, Remedy: remedy})
+func (e *examination) warn(f Fault, symptoms []Symptom, remedy, format string, args ...any) {
+	e.warnings = append(e.warnings, Warning{Fault: f, Text: fmt.Sprintf(format, args...), Symptoms: symptoms, Remedy: remedy})
 }
 
 func (e *examination) validity(chain []*x509.Certificate) {
@@ -104,21 +103,21 @@ func (e *examination) validity(chain []*x509.Certificate) {
 		case e.now.After(c.NotAfter):
 			e.warn(Expired, everyone, renewNow, "certificate %s ended on %s", subject(c), end)
 		case e.now.Add(expirySoon).After(c.NotAfter):
-			e.warn(Expiring, "from then on "+everyone, renewNow, "certificate %s ends on %s", subject(c), end)
+			e.warn(Expiring, everyone, renewNow, "certificate %s ends on %s; from then on clients refuse it", subject(c), end)
 		case e.now.Before(c.NotBefore):
 			e.warn(NotYetValid, everyone, checkTheClock, "certificate %s begins on %s", subject(c), c.NotBefore.UTC().Format(time.DateTime))
 		}
 	}
 	if life := e.leaf.NotAfter.Sub(e.leaf.NotBefore); life > appleMaxLife {
-		e.warn(LongLife, "iOS and macOS refuse more than 825", newCertificate+" for a shorter time",
-			"the certificate lasts %d days", life/day)
+		e.warn(LongLife, []Symptom{apple}, newCertificate+" for a shorter time",
+			"the certificate lasts %d days, and Apple allows 825", life/day)
 	}
 }
 
 // names compares as the strictest clients do: no wildcards, no common name.
 func (e *examination) names(name string) {
 	if len(e.leaf.DNSNames) == 0 && len(e.leaf.IPAddresses) == 0 {
-		e.warn(NoAlternativeName, appleSees+", "+androidSees, newCertificate+" that has the name "+name+" as subjectAltName",
+		e.warn(NoAlternativeName, []Symptom{apple, android, strongSwanApp}, newCertificate+" that has the name "+name+" as subjectAltName",
 			"the certificate has no subjectAltName, and the common name does not count")
 		return
 	}
@@ -137,10 +136,10 @@ func (e *examination) names(name string) {
 	case !asName && !asAddress:
 		e.wrongName(wanted)
 	case !asName:
-		e.warn(AddressNotAsName, windowsSees+", "+appleSees, newCertificate+" with "+wanted+" as dNSName too",
+		e.warn(AddressNotAsName, []Symptom{windows, apple}, newCertificate+" with "+wanted+" as dNSName too",
 			"the certificate has the address %s as iPAddress only", wanted)
 	case !asAddress:
-		e.warn(AddressOnlyAsName, androidSees+", "+strongSwanSees, newCertificate+" with "+wanted+" as iPAddress too",
+		e.warn(AddressOnlyAsName, []Symptom{android, strongSwanApp}, newCertificate+" with "+wanted+" as iPAddress too",
 			"the certificate has the address %s as dNSName only", wanted)
 	}
 }
@@ -151,7 +150,7 @@ func (e *examination) hostName(wanted string, there bool) {
 	}
 	_, domain, _ := strings.Cut(wanted, ".")
 	if slices.ContainsFunc(e.leaf.DNSNames, func(s string) bool { return strings.EqualFold(s, "*."+domain) }) {
-		e.warn(Wildcard, androidSees+", "+strongSwanSees, newCertificate+" that has the name itself",
+		e.warn(Wildcard, []Symptom{android, strongSwanApp}, newCertificate+" that has the name itself",
 			"the certificate has %s only as *.%s", wanted, domain)
 		return
 	}
@@ -163,7 +162,7 @@ func (e *examination) wrongName(wanted string) {
 	for _, ip := range e.leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
-	e.warn(WrongName, allClientsAlike, newCertificate+" for it, "+setServerName,
+	e.warn(WrongName, everyone, newCertificate+" for it, "+setServerName,
 		"the certificate is for %s, not for %s", strings.Join(names, ", "), wanted)
 }
 
@@ -173,12 +172,12 @@ func (e *examination) usages() {
 		e.warn(Authority, everyone, "use the server's own certificate", "certificate %s is an authority's", subject(c))
 	}
 	if !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) {
-		e.warn(NoServerAuth, windowsSees+", "+appleSees, newCertificate+" with extendedKeyUsage serverAuth",
+		e.warn(NoServerAuth, []Symptom{windows, apple}, newCertificate+" with extendedKeyUsage serverAuth",
 			"the certificate is not meant for servers: it has no extendedKeyUsage serverAuth")
 	}
 	const forSigning = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment // RFC 4945 §5.1.3.2
 	if c.KeyUsage != 0 && c.KeyUsage&forSigning == 0 {
-		e.warn(NoDigitalSignature, "clients may refuse its signature", newCertificate+" with keyUsage digitalSignature",
+		e.warn(NoDigitalSignature, []Symptom{heedsUsage}, newCertificate+" with keyUsage digitalSignature",
 			"the certificate's keyUsage does not allow to sign")
 	}
 }
@@ -188,22 +187,22 @@ func (e *examination) key() {
 	switch key := e.leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < appleMinBits {
-			e.warn(ShortKey, "iOS and macOS refuse fewer than 2048 bits", newCertificate+" with a new key", "the certificate's key is %s", kind)
+			e.warn(ShortKey, []Symptom{apple}, newCertificate+" with a new key", "the certificate's key is %s, and Apple wants 2048", kind)
 		}
 		return
 	case *ecdsa.PublicKey:
 		if key.Curve == elliptic.P256() || key.Curve == elliptic.P384() {
-			e.warn(NotRSA, appleSilent+", "+androidSees, secondIdentity, "the certificate's key is %s", kind)
+			e.warn(NotRSA, []Symptom{appleByHand, android}, secondIdentity, "the certificate's key is %s", kind)
 			return
 		}
 	}
-	e.warn(UnusualKey, windowsSees+", "+appleSilent+", "+androidSees, secondIdentity, "the certificate's key is %s", kind)
+	e.warn(UnusualKey, []Symptom{windows, appleByHand, android}, secondIdentity, "the certificate's key is %s", kind)
 }
 
 func (e *examination) signature() {
 	switch e.leaf.SignatureAlgorithm {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1:
-		e.warn(WeakSignature, "iOS, macOS and strongSwan refuse it", newCertificate+" signed with SHA-256",
+		e.warn(WeakSignature, []Symptom{apple, strongSwanApp}, newCertificate+" signed with SHA-256",
 			"the certificate is signed with %v", e.leaf.SignatureAlgorithm)
 	}
 }
@@ -219,8 +218,8 @@ func (e *examination) completeness(chain []*x509.Certificate, root *x509.Certifi
 	if len(last.IssuingCertificateURL) > 0 {
 		remedy += "; it is at " + last.IssuingCertificateURL[0]
 	}
-	e.warn(IncompleteChain, "clients that do not have it refuse the server: "+allClientsAlike, remedy,
-		"no file has the certificate of %q, which issued %s", last.Issuer.String(), subject(last))
+	e.warn(IncompleteChain, everyone, remedy,
+		"no file has the certificate of %q, which issued %s, and clients that do not have it refuse the gateway", last.Issuer.String(), subject(last))
 }
 
 // trustedHere tells whether the chain leads to a root that this machine trusts.

@@ -1,11 +1,13 @@
 package pki
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,6 +31,21 @@ type Identity struct {
 	// nil where it is not at hand.
 	Root *x509.Certificate
 	Key  crypto.Signer
+	// Reordered tells that the certificate file has its certificates in another
+	// order, which most other software sends as it is.
+	Reordered bool
+}
+
+// Kind describes the key, such as "RSA 2048 bits".
+func (id *Identity) Kind() string { return kindOf(id.Key.Public()) }
+
+// Subjects names the chain's certificates as people know them.
+func (id *Identity) Subjects() []string {
+	names := make([]string, len(id.Chain))
+	for i, c := range id.Chain {
+		names[i] = subject(c)
+	}
+	return names
 }
 
 // Load reads an identity. name is what clients type; now is the time for which
@@ -53,7 +70,22 @@ func Load(f Files, name string, now time.Time) (*Identity, []Warning, error) {
 	}
 	pool = append(slices.Clone(certs), pool...)
 	chain, root := order(certs[leaf], pool, now)
-	return &Identity{Chain: chain, Root: root, Key: key}, examine(chain, root, name, now), nil
+	id := &Identity{Chain: chain, Root: root, Key: key, Reordered: !inOrder(certs, chain)}
+	return id, examine(chain, root, name, now), nil
+}
+
+// inOrder tells whether those certificates of a file that belong to a chain
+// stand in its order.
+func inOrder(file, chain []*x509.Certificate) bool {
+	last := -1
+	for _, c := range file {
+		i := slices.IndexFunc(chain, c.Equal)
+		if i >= 0 && i < last {
+			return false
+		}
+		last = max(last, i)
+	}
+	return true
 }
 
 // readChain reads the certificates of files and of all files in folders. In a
@@ -114,7 +146,7 @@ func order(leaf *x509.Certificate, pool []*x509.Certificate, now time.Time) (cha
 func issuerOf(cert *x509.Certificate, pool, used []*x509.Certificate, now time.Time) *x509.Certificate {
 	var found *x509.Certificate
 	for _, c := range pool {
-		if slices.ContainsFunc(used, c.Equal) || cert.CheckSignatureFrom(c) != nil {
+		if slices.ContainsFunc(used, c.Equal) || !issued(c, cert) {
 			continue
 		}
 		if !now.Before(c.NotBefore) && now.Before(c.NotAfter) {
@@ -127,8 +159,24 @@ func issuerOf(cert *x509.Certificate, pool, used []*x509.Certificate, now time.T
 	return found
 }
 
+// issued tells whether issuer signed cert. Signatures with SHA-1 are not looked
+// at any more, so that names must do; examine has warned of them.
+func issued(issuer, cert *x509.Certificate) bool {
+	err := cert.CheckSignatureFrom(issuer)
+	return err == nil || outdated(err) && bytes.Equal(cert.RawIssuer, issuer.RawSubject) && issuer.IsCA
+}
+
+func outdated(err error) bool {
+	var weak x509.InsecureAlgorithmError
+	return errors.As(err, &weak)
+}
+
 func isSelfSigned(c *x509.Certificate) bool {
-	return string(c.RawIssuer) == string(c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+	if !bytes.Equal(c.RawIssuer, c.RawSubject) {
+		return false
+	}
+	err := c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
+	return err == nil || outdated(err)
 }
 
 // belongs tells whether key is the private part of cert's key.
