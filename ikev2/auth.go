@@ -76,6 +76,10 @@ func (sa *SA) identify(now time.Time, in inbound, out *Outbox) {
 		sa.refuse(now, &PeerFault{Cause: CauseNotEAP, Evidence: []auth.Evidence{{Key: "method", Value: a.Method.String()}}}, out)
 		return
 	}
+	if err := sa.noteMobility(in.payloads); err != nil {
+		sa.refuse(now, err, out)
+		return
+	}
 	l.askedIDr = message.FindID(in.payloads, true)
 	l.child = readChildRequest(in.payloads)
 	sa.readQuirks(idi, &l.child, out)
@@ -132,6 +136,8 @@ func (sa *SA) establish(now time.Time, ps []message.Payload, out *Outbox) bool {
 	sa.expires = time.Time{}
 	sa.session.up(now, l.grant)
 	sa.watch = newWatch(now, sa.cfg, l.grant)
+	sa.watch.rekey = sa.lifetime(now, sa.cfg.Rekey.IKE)
+	sa.watch.paceUsage(now, &sa.cfg.Rekey, 0)
 	sa.respond(now, append([]message.Payload{l.finalAuth}, ps...), out)
 	if l.conversation != nil {
 		out.Jobs = append(out.Jobs, &teardown{job: job{sa}, conversation: l.conversation})

@@ -22,11 +22,26 @@ const leastSPI = 256
 
 // child is what an SA remembers of a Child SA; the rest is the data plane's.
 type child struct {
-	id       esp.ChildID
-	in, out  uint32 // SPIs; out is the client's
-	suite    suite.ESP
-	replaced bool // rekeyed; the client is about to delete it
+	id      esp.ChildID
+	in, out uint32 // SPIs; out is the client's
+	suite   suite.ESP
+	group   suite.Group // of the key exchange that made it; none of the first one
+	stage   stage
+	carries *carries  // nil: all that the client may send and reach
+	due     time.Time // when the gateway rekeys it; zero: not by time
 }
+
+// stage is how far the end of a Child SA has come.
+type stage uint8
+
+const (
+	inUse    stage = iota
+	replaced       // by a rekey; whoever began that one is about to delete it
+	deleting       // our DELETE is on its way
+)
+
+// carries is what the traffic selectors of a Child SA admit.
+type carries struct{ local, remote []message.Selector }
 
 func (sa *SA) childIDs() []esp.ChildID {
 	if len(sa.children) == 0 {
@@ -170,13 +185,7 @@ func (sa *SA) newChild(choice suite.Choice, r childRequest, shared suite.Secret,
 // narrowChild holds the client's side to its own addresses, and ours to what
 // clients, or this user, may reach.
 func (sa *SA) narrowChild(r childRequest) (tsi, tsr []message.Selector, err error) {
-	var leased []message.Selector
-	for _, a := range []netip.Addr{sa.session.lease.IPv4, sa.session.lease.IPv6} {
-		if a.IsValid() {
-			leased = append(leased, hostSelector(a))
-		}
-	}
-	allowed := sa.reachable()
+	leased, allowed := sa.leased(), sa.reachable()
 	tsi, tsr = narrow(leased, r.tsi.Selectors), narrow(allowed, r.tsr.Selectors)
 	tsr = ofFamilies(tsr, tsi)
 	tsi = ofFamilies(tsi, tsr)
@@ -187,6 +196,36 @@ func (sa *SA) narrowChild(r childRequest) (tsi, tsr []message.Selector, err erro
 		}}
 	}
 	return tsi, tsr, nil
+}
+
+// leased are the client's own addresses.
+func (sa *SA) leased() []message.Selector {
+	var own []message.Selector
+	for _, a := range []netip.Addr{sa.session.lease.IPv4, sa.session.lease.IPv6} {
+		if a.IsValid() {
+			own = append(own, hostSelector(a))
+		}
+	}
+	return own
+}
+
+// widest is what a Child SA of this client admits at most.
+func (sa *SA) widest() carries {
+	leased, allowed := sa.leased(), sa.reachable()
+	return carries{local: ofFamilies(allowed, leased), remote: ofFamilies(leased, allowed)}
+}
+
+// narrowed is what a Child SA admits, nil if that is all it may: most do, and
+// need not remember it.
+func (sa *SA) narrowed(c *esp.Child) *carries {
+	all := sa.widest()
+	same := func(a, b []message.Selector) bool {
+		return len(a) == len(b) && !slices.ContainsFunc(a, func(s message.Selector) bool { return !slices.Contains(b, s) })
+	}
+	if same(c.Local, all.local) && same(c.Remote, all.remote) {
+		return nil
+	}
+	return &carries{local: slices.Clone(c.Local), remote: slices.Clone(c.Remote)}
 }
 
 // describeSelectors writes selectors for evidence, not more than a line.
@@ -241,10 +280,14 @@ func (sa *SA) planeSettled(of *session, out *Outbox) {
 	}
 }
 
-// adopt takes an installed Child SA into the SA's own. The client may have
-// moved while it was being installed.
-func (sa *SA) adopt(c *esp.Child, out *Outbox) {
-	sa.children = append(sa.children, child{id: c.ID, in: c.In.SPI, out: c.Out.SPI, suite: c.In.Suite})
+// adopt takes an installed Child SA into the SA's own, g being the group of
+// the key exchange that made it. The client may have moved while it was being
+// installed.
+func (sa *SA) adopt(now time.Time, c *esp.Child, g suite.Group, out *Outbox) {
+	sa.children = append(sa.children, child{
+		id: c.ID, in: c.In.SPI, out: c.Out.SPI, suite: c.In.Suite, group: g,
+		carries: sa.narrowed(c), due: sa.childDue(now),
+	})
 	sa.reg.children[c.ID] = sa
 	if c.Path != sa.espPath() {
 		sa.moveChildren(out)
@@ -276,10 +319,25 @@ func (sa *SA) childrenMoved(j *moveChildren, out *Outbox) {
 
 // removeChild forgets a Child SA and takes it out of the data plane.
 func (sa *SA) removeChild(i int, out *Outbox) {
-	c := sa.children[i]
+	id := sa.children[i].id
+	sa.forgetChild(i)
+	sa.uninstall(sa.session, out, id)
+}
+
+// forgetChild forgets a Child SA. Should the client delete a new one instead of
+// that which it replaced, the old one is in use again.
+func (sa *SA) forgetChild(i int) {
+	sa.reg.forgetChild(sa.children[i])
 	sa.children = slices.Delete(sa.children, i, i+1)
-	sa.reg.forgetChild(c)
-	sa.uninstall(sa.session, out, c.id)
+	if slices.ContainsFunc(sa.children, func(c child) bool { return c.stage == inUse }) {
+		return
+	}
+	for i := range slices.Backward(sa.children) {
+		if sa.children[i].stage == replaced {
+			sa.children[i].stage = inUse
+			return
+		}
+	}
 }
 
 // answerLogin completes the login once the Child SA carries traffic: AUTH,
@@ -290,11 +348,11 @@ func (sa *SA) answerLogin(now time.Time, j *installChild, choice suite.Choice, o
 		sa.childless(now, j.err, out)
 		return
 	}
-	sa.adopt(&j.child, out)
+	sa.adopt(now, &j.child, suite.GroupNone, out)
 	l := sa.login
 	cp := configReply(l.child.cp, sa.session.lease, sa.given())
 	sap, tsi, tsr := childPayloads(&j.child, choice)
-	if !sa.establish(now, []message.Payload{cp, sap, tsi, tsr}, out) {
+	if !sa.establish(now, append([]message.Payload{cp, sap, tsi, tsr}, sa.announceMobility()...), out) {
 		return
 	}
 	sa.session.isUp = true

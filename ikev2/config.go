@@ -50,6 +50,9 @@ type Config struct {
 	Unique Unique
 	// NoMOBIKE keeps the gateway from announcing MOBIKE (RFC 4555).
 	NoMOBIKE bool
+	// Addresses are all outer addresses the gateway listens on, which a client
+	// with MOBIKE is told, up to 8; none: they are not known.
+	Addresses []netip.Addr
 	// WithoutQuirks are the allowances that are not made for any client.
 	WithoutQuirks []Quirk
 	// Rekey has the gateway start rekeys itself; zero: it never does.
@@ -204,9 +207,10 @@ func (c *Config) validate() error {
 type settings struct {
 	Config
 	certificates     []*identity
-	subnets          []message.Selector // LocalSubnets
-	ikeText, espText string             // IKE and ESP as they are written
-	without          quirks             // WithoutQuirks
+	subnets          []message.Selector  // LocalSubnets
+	ikeText, espText string              // IKE and ESP as they are written
+	without          quirks              // WithoutQuirks
+	patient          exchange.Retransmit // of clients with MOBIKE
 }
 
 func newSettings(c Config) (*settings, error) {
@@ -214,7 +218,7 @@ func newSettings(c Config) (*settings, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	s := &settings{Config: c, ikeText: c.IKE.String(), espText: c.ESP.String(), without: setOf(c.WithoutQuirks...)}
+	s := &settings{Config: c, ikeText: c.IKE.String(), espText: c.ESP.String(), without: setOf(c.WithoutQuirks...), patient: patientSchedule(c.Timers.Retransmit)}
 	for _, cert := range c.Certificates {
 		id, err := newIdentity(cert)
 		if err != nil {

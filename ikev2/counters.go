@@ -36,6 +36,8 @@ const (
 	ExchangesRefused                   // requests of established SAs refused with a cause
 	ExchangesRationed                  // put off since the client asks too much
 	JobsFailed                         // jobs that ended in an error of ours
+	Moved                              // sessions whose client is elsewhere (RFC 4555)
+	MovesRefused                       // to addresses the gateway does not accept
 	counterCount
 )
 
@@ -46,6 +48,7 @@ var counterNames = [counterCount]string{
 	"drop-amplification", "drop-queue-full", "refused-move", "sent-cookie", "sent-invalid-ke",
 	"sent-no-proposal", "retransmitted", "logins-begun", "logins-complete", "logins-refused",
 	"logins-silent", "exchanges-refused", "exchanges-rationed", "jobs-failed",
+	"moved", "moves-refused",
 }
 
 // String is the counter's stable name.

@@ -36,14 +36,35 @@ func (sa *SA) receiveCreateChild(now time.Time, in inbound, out *Outbox) {
 		sa.refuseExchange(now, err, out)
 		return
 	}
-	switch rekey := message.FindNotify(in.payloads, message.RekeySA); {
+	rekey := message.FindNotify(in.payloads, message.RekeySA)
+	forIKE := rekey == nil && len(x.child.sa.Proposals) > 0 && x.child.sa.Proposals[0].Protocol == message.ProtocolIKE
+	switch {
+	case sa.collides(forIKE):
+		sa.respond(now, []message.Payload{status(message.TemporaryFailure, nil)}, out)
 	case rekey != nil:
 		sa.rekeyChild(now, x, rekey, out)
-	case len(x.child.sa.Proposals) > 0 && x.child.sa.Proposals[0].Protocol == message.ProtocolIKE:
+	case forIKE:
 		sa.rekeyIKE(now, x, out)
 	default:
 		sa.addChild(now, x, 0, out)
 	}
+}
+
+// collides tells whether the client's request has to wait for what we have
+// begun (RFC 7296 §2.25): an IKE SA rekey for what we do to Child SAs, and the
+// other way round. Two rekeys of one SA may meet until ours was answered: then
+// the client is late, the SA is about to be deleted.
+func (sa *SA) collides(forIKE bool) bool {
+	r := sa.own
+	switch {
+	case forIKE && sa.asksAbout(aboutChild):
+		return true
+	case r == nil || !r.asked:
+		return false
+	case r.child == 0:
+		return !forIKE || r.answered
+	}
+	return forIKE
 }
 
 // childExchange is a CREATE_CHILD_SA request under way.
@@ -86,7 +107,7 @@ func (sa *SA) rekeyChild(now time.Time, x *childExchange, rekey *message.Notify,
 		}, out)
 		return
 	}
-	if sa.children[i].replaced {
+	if r := sa.own; sa.children[i].stage != inUse || r != nil && r.answered && r.child == sa.children[i].id {
 		sa.respond(now, []message.Payload{status(message.TemporaryFailure, nil)}, out)
 		return
 	}
@@ -151,10 +172,11 @@ func (sa *SA) answerChild(now time.Time, x *childExchange, j *installChild, out 
 		sa.refuseExchange(now, j.err, out)
 		return
 	}
-	for i := range sa.children {
-		sa.children[i].replaced = sa.children[i].replaced || sa.children[i].id == x.old
+	sa.replaced(x.old)
+	if r := sa.own; r != nil && r.asked && r.child != 0 && r.child == x.old {
+		r.rival = &rival{lowest: lower(x.ni, x.nr), child: j.child.ID}
 	}
-	sa.adopt(&j.child, out)
+	sa.adopt(now, &j.child, x.choice.Group(), out)
 	sap, tsi, tsr := childPayloads(&j.child, x.choice)
 	ps := []message.Payload{sap, &message.Nonce{Data: x.nr}}
 	if x.public != nil {

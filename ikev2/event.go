@@ -9,7 +9,7 @@ import (
 )
 
 // Event is what an SA is told. The types are Received, Finished, TimerDue,
-// Disconnect, Exhausting and Lost.
+// Disconnect, Exhausting, Lost and Rebound.
 type Event interface{ event() }
 
 // Received is a datagram that came in for the SA. The SA may keep its Data.
@@ -46,7 +46,7 @@ type Outbox struct {
 	Jobs       []Job
 	Events     []SessionEvent
 	Notes      []Note
-	Successors []*SA // new IKE SAs that rekeyed the one handled
+	Successors []*SA // new IKE SAs that rekeyed the one handled, or others that changed with it
 }
 
 // Reset empties the Outbox for the next event, keeping its room.
@@ -80,6 +80,7 @@ const (
 	EventRekeyed                      // the IKE SA or a Child SA was replaced
 	EventRefused                      // a login was refused; Refusal is set
 	EventSilent                       // a login fell silent; Refusal is set
+	EventMoved                        // the client is elsewhere and its traffic follows; Detail is set
 )
 
 // String is the kind in one word.
@@ -95,6 +96,8 @@ func (k EventKind) String() string {
 		return "refused"
 	case EventSilent:
 		return "silent"
+	case EventMoved:
+		return "moved"
 	}
 	return "unknown"
 }
@@ -106,7 +109,7 @@ type SessionEvent struct {
 	Session SessionInfo // zero for a login refused before it had a session id
 	Cause   Cause       // of Down, Refused and Silent
 	Refusal *Refusal    // of Refused and Silent
-	Detail  string      // of Rekeyed: "IKE SA" or "Child SA", with the suite
+	Detail  string      // of Rekeyed: "IKE SA" or "Child SA", with the suite; of Moved: from where to where
 }
 
 // EventSink takes session events. The shards call Event concurrently; it must

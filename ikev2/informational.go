@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bridgehead/auth"
+	"bridgehead/ikev2/esp"
 	"bridgehead/ikev2/message"
 )
 
@@ -16,11 +17,32 @@ func (sa *SA) receiveInformational(now time.Time, in inbound, out *Outbox) {
 		sa.bidFarewell(now, in, cause, out)
 		return
 	}
-	var answer []message.Payload
-	if sa.state == StateEstablished {
-		answer = sa.deleteChildren(in.payloads, out)
+	more, then, err := sa.mobilityAnswer(now, in)
+	if err != nil {
+		sa.refuseExchange(now, err, out)
+		return
 	}
-	sa.respond(now, answer, out)
+	var answer []message.Payload
+	var gone []esp.ChildID
+	if sa.state == StateEstablished {
+		answer, gone = sa.deleteChildren(in.payloads)
+	}
+	reply := func(now time.Time, out *Outbox) {
+		sa.respond(now, append(answer, more...), out)
+		if then != nil && sa.state == StateEstablished {
+			then(out)
+		}
+	}
+	if len(gone) == 0 {
+		reply(now, out)
+		return
+	}
+	// Once it has the answer the client takes nothing more on these.
+	sa.session.busy++
+	await(sa, out, &teardown{job: job{sa}, of: sa.session, children: gone}, func(sa *SA, now time.Time, j *teardown, out *Outbox) {
+		sa.tornDown(j, out)
+		reply(now, out)
+	})
 }
 
 // farewell tells whether a message ends the IKE SA, and why: by DELETE, or
@@ -41,6 +63,9 @@ func farewell(ps []message.Payload) Cause {
 // unfinished login it is worth a report.
 func (sa *SA) bidFarewell(now time.Time, in inbound, cause Cause, out *Outbox) {
 	sa.respond(now, nil, out)
+	if sa.ceded(now, out) {
+		return
+	}
 	if sa.state.halfOpen() {
 		var evidence []auth.Evidence
 		cause, evidence = sa.whyLeft(cause)
@@ -65,23 +90,30 @@ func (sa *SA) whyLeft(said Cause) (Cause, []auth.Evidence) {
 	return said, sa.certificateEvidence()
 }
 
-// deleteChildren removes the Child SAs that the client deletes, named by its
-// inbound SPIs, and answers with ours (RFC 7296 §1.4.1).
-func (sa *SA) deleteChildren(ps []message.Payload, out *Outbox) []message.Payload {
-	answer := &message.Delete{Protocol: message.ProtocolESP, SPISize: 4}
+// deleteChildren forgets the Child SAs that the client deletes, named by its
+// inbound SPIs, and gives ours for the answer (RFC 7296 §1.4.1), but for those
+// that we are deleting ourselves, and what is to be taken out of the data plane.
+func (sa *SA) deleteChildren(ps []message.Payload) (answer []message.Payload, gone []esp.ChildID) {
+	ours := &message.Delete{Protocol: message.ProtocolESP, SPISize: 4}
 	for d := range message.All[*message.Delete](ps) {
 		if d.Protocol != message.ProtocolESP {
 			continue
 		}
 		for _, spi := range d.SPIs {
-			if i := sa.childByOutSPI(spi); i >= 0 {
-				answer.SPIs = append(answer.SPIs, binary.BigEndian.AppendUint32(nil, sa.children[i].in))
-				sa.removeChild(i, out)
+			i := sa.childByOutSPI(spi)
+			if i < 0 {
+				continue
 			}
+			c := sa.children[i]
+			if c.stage != deleting {
+				ours.SPIs = append(ours.SPIs, binary.BigEndian.AppendUint32(nil, c.in))
+			}
+			gone = append(gone, c.id)
+			sa.forgetChild(i)
 		}
 	}
-	if len(answer.SPIs) == 0 {
-		return nil
+	if len(ours.SPIs) > 0 {
+		answer = []message.Payload{ours}
 	}
-	return []message.Payload{answer}
+	return answer, gone
 }

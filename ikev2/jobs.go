@@ -58,12 +58,14 @@ type job struct{ sa *SA }
 
 func (j job) owner() *SA { return j.sa }
 
-// keyExchange makes our half of a key exchange and the shared secret.
+// keyExchange makes our half of a key exchange, unless it was made before, and
+// the shared secret, unless the client's half is still to come.
 type keyExchange struct {
 	job
 	group   suite.Group
-	peer    []byte
-	opening bool // of a login that just begins: all others go first
+	peer    []byte // the client's half; nil: still to come
+	opening bool   // of a login that just begins: all others go first
+	pair    suite.KeyPair
 	public  []byte
 	shared  suite.Secret
 	err     error
@@ -72,13 +74,18 @@ type keyExchange struct {
 func (*keyExchange) pool() pool { return poolCrypto }
 
 func (j *keyExchange) Run(_ context.Context, w *works) {
-	pair, err := j.group.Generate(w.rand)
-	if err != nil {
-		j.err = &GatewayFault{Cause: CauseInternal, Err: fmt.Errorf("key exchange with %s: %w", j.group, err)}
+	var err error
+	if j.pair == nil {
+		if j.pair, err = j.group.Generate(w.rand); err != nil {
+			j.err = &GatewayFault{Cause: CauseInternal, Err: fmt.Errorf("key exchange with %s: %w", j.group, err)}
+			return
+		}
+	}
+	j.public = j.pair.Public()
+	if j.peer == nil {
 		return
 	}
-	j.public = pair.Public()
-	if j.shared, err = pair.Shared(j.peer); err != nil {
+	if j.shared, err = j.pair.Shared(j.peer); err != nil {
 		j.err = &PeerFault{Cause: CausePublicValue, Err: err}
 	}
 }
@@ -209,11 +216,18 @@ func (*installChild) pool() pool { return poolHost }
 func (j *installChild) Run(ctx context.Context, w *works) {
 	var err error
 	if j.old != 0 {
-		err = w.plane.Rekey(ctx, j.old, j.child)
+		// Without the old one, which the client may have deleted meanwhile, the
+		// new one stands alone.
+		if err = w.plane.Rekey(ctx, j.old, j.child); err != nil && w.plane.Install(ctx, j.child) == nil {
+			err = nil
+		}
 	} else {
 		err = w.plane.Install(ctx, j.child)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, esp.ErrSPIInUse):
+		j.err = &PeerFault{Cause: CauseSPIInUse, Err: err}
+	case err != nil:
 		j.err = &GatewayFault{Cause: CauseDataPlane, Err: err}
 	}
 }

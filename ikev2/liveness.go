@@ -1,7 +1,6 @@
 package ikev2
 
 import (
-	"slices"
 	"time"
 
 	"bridgehead/auth"
@@ -16,6 +15,12 @@ type watch struct {
 	packets uint64        // all that flowed by then
 	numbers time.Time     // when to see whether packet numbers run out
 	reading bool          // the data plane is being asked
+
+	rekey    time.Time     // when the gateway rekeys the IKE SA; zero: never
+	pause    time.Time     // before that it rekeys nothing
+	failures int           // rekeys that failed one after the other
+	used     float64       // of a Child SA's limits, by the last look
+	pace     time.Duration // between two looks at that
 }
 
 // Packet numbers must not wrap (RFC 4303 §3.3.3). A session whose Child SA has
@@ -81,17 +86,23 @@ func (sa *SA) watchDeadline() time.Time {
 func (sa *SA) due(now time.Time, out *Outbox) {
 	sa.observeFragments()
 	sa.fragments.Expire(now)
-	again, gaveUp := sa.requests.Due(now, sa.cfg.Timers.Retransmit, sa.reg.rand)
+	again, gaveUp := sa.requests.Due(now, sa.schedule(), sa.reg.rand)
 	if gaveUp {
+		if r := sa.own; r != nil {
+			if next := r.rivalIKE(sa); next != nil { // the client goes on there
+				sa.handOver(now, next, out)
+			}
+		}
 		sa.release(now, CauseLostCarrier, out)
 		sa.die(out)
 		return
 	}
-	send(again, sa.path, out)
+	sa.sendRequest(again, out)
 	switch {
 	case !sa.expires.IsZero() && !now.Before(sa.expires):
 		sa.expire(now, out)
 	case sa.state == StateEstablished:
+		sa.rekeyWhatIsDue(now, out)
 		sa.lookAfter(now, out)
 	}
 }
@@ -132,19 +143,24 @@ func (sa *SA) usageRead(now time.Time, j *readUsage, out *Outbox) {
 	}
 	sa.noteFailed(out, "reading the traffic counters failed", j.err)
 	var packets uint64
+	var used float64
 	remaining := uint64(freshNumbers)
 	for _, u := range j.usage {
 		packets += u.PacketsIn + u.PacketsOut
 		if u.LastIn.After(w.heard) {
 			w.heard = u.LastIn
 		}
-		if slices.ContainsFunc(sa.children, func(c child) bool { return c.id == u.ID && !c.replaced }) {
+		if i := sa.childByID(u.ID); i >= 0 && sa.children[i].stage == inUse {
 			remaining = min(remaining, u.OutboundRemaining)
+			used = max(used, sa.cfg.Rekey.used(&u))
+			sa.rekeyIfUsedUp(now, &sa.children[i], &u)
 		}
 	}
-	if w.numbers = nextNumbers(now, remaining); j.err != nil || packets != w.packets {
+	w.numbers = nextNumbers(now, remaining)
+	if j.err != nil || packets != w.packets {
 		w.packets, w.active = packets, now // what cannot be read may well flow
 	}
+	w.paceUsage(now, &sa.cfg.Rekey, used)
 	switch {
 	case remaining < packetsReserve:
 		sa.close(now, CausePacketsExhausted, out)
@@ -164,6 +180,7 @@ func (sa *SA) close(now time.Time, cause Cause, out *Outbox) {
 	}
 	sa.release(now, cause, out)
 	sa.work = work{}
+	sa.abandonRekey()
 	sa.sendDelete(now, out)
 }
 

@@ -211,6 +211,7 @@ func TestClientBehindNATMoves(t *testing.T) {
 		p := w.newPeer().init()
 		p.sa().nat.client = nat
 		p.throughEAP().prove()
+		p.echo = faithful
 		repeated := p.seal(message.ExchangeInformational, 0, p.id, nil, 0)[0]
 		p.raw(repeated)
 		p.id++

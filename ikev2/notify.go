@@ -17,11 +17,13 @@ func notifyFor(c Cause) message.NotifyType {
 		return message.FailedCPRequired
 	case CausePoolExhausted, CauseLeaseStore, CauseNotAnnounced, CauseUnknownPool, CauseFixedAddressInUse:
 		return message.InternalAddressFailure
+	case CauseUnexpectedNAT:
+		return message.UnexpectedNATDetected
 	case CauseTSUnacceptable:
 		return message.TSUnacceptable
 	case CauseTooManyChildren:
 		return message.NoAdditionalSAs
-	case CauseDataPlane, CauseInternal:
+	case CauseDataPlane, CauseSPIInUse, CauseInternal:
 		return message.TemporaryFailure
 	}
 	return message.AuthenticationFailed
@@ -32,7 +34,7 @@ func notifyFor(c Cause) message.NotifyType {
 func fatalToChildOnly(c Cause) bool {
 	switch c {
 	case CauseNoESPProposal, CauseNoAddressAsked, CauseNoChildAsked, CauseNoNATTraversal, CausePoolExhausted,
-		CauseLeaseStore, CauseNotAnnounced, CauseUnknownPool, CauseFixedAddressInUse, CauseTSUnacceptable, CauseDataPlane:
+		CauseLeaseStore, CauseNotAnnounced, CauseUnknownPool, CauseFixedAddressInUse, CauseTSUnacceptable, CauseDataPlane, CauseSPIInUse:
 		return true
 	}
 	return false

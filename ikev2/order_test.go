@@ -40,6 +40,7 @@ func TestMovesInQuickSuccession(t *testing.T) {
 	p := w.newPeer().init()
 	p.sa().nat.client = true
 	p.throughEAP().prove()
+	p.echo = faithful
 	waits := []time.Duration{3 * time.Second, time.Second, 2 * time.Second}
 	w.jobTime = func() (time.Duration, time.Duration) {
 		next := waits[0]

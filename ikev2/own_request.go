@@ -10,6 +10,7 @@ import (
 // its answer.
 type ownRequest struct {
 	exchange message.ExchangeType
+	about    subject
 	// build makes the payloads when the request's turn has come; false tells
 	// that it has become pointless meanwhile.
 	build func(sa *SA, now time.Time) (ps []message.Payload, still bool)
@@ -17,6 +18,16 @@ type ownRequest struct {
 	// one came.
 	answered func(sa *SA, now time.Time, answer []message.Payload, out *Outbox)
 }
+
+// subject is what a request changes, for what the client may ask until it is
+// answered (RFC 7296 §2.25).
+type subject uint8
+
+const (
+	aboutNothing subject = iota
+	aboutChild           // creates, rekeys or closes a Child SA; meant as well on the IKE SA that replaces this one
+	aboutIKE             // rekeys or closes the IKE SA
+)
 
 // informational is a request that says always the same and expects nothing
 // but an answer.
@@ -34,6 +45,11 @@ func (sa *SA) ask(now time.Time, r ownRequest, out *Outbox) {
 	if !sa.requests.Outstanding() {
 		sa.askNext(now, out)
 	}
+}
+
+// asksAbout tells whether a request about s is outstanding.
+func (sa *SA) asksAbout(s subject) bool {
+	return sa.requests.Outstanding() && sa.asking[0].about == s
 }
 
 // askNext sends the first of the waiting requests that is not pointless.
@@ -60,10 +76,25 @@ func (sa *SA) askLast(now time.Time, r ownRequest, out *Outbox) {
 	sa.ask(now, r, out)
 }
 
-// stopAsking forgets all requests of our own.
+// stopAsking forgets all requests of our own and what they were for.
 func (sa *SA) stopAsking() {
 	sa.requests.Restart()
 	sa.asking = nil
+	sa.abandonRekey()
+}
+
+// bequeath hands requests about Child SAs that were not sent yet on to the SA
+// that has these now.
+func (sa *SA) bequeath(now time.Time, next *SA, out *Outbox) {
+	waiting := sa.asking
+	if sa.requests.Outstanding() {
+		waiting = waiting[1:]
+	}
+	for _, r := range waiting {
+		if r.about == aboutChild {
+			next.ask(now, r, out)
+		}
+	}
 }
 
 // request puts a request of our own on its way. None may be outstanding.
@@ -73,8 +104,8 @@ func (sa *SA) request(now time.Time, x message.ExchangeType, ps []message.Payloa
 		sa.fail(now, err, out)
 		return
 	}
-	sa.requests.Begin(now, datagrams, sa.cfg.Timers.Retransmit, sa.reg.rand)
-	send(datagrams, sa.path, out)
+	sa.requests.Begin(now, datagrams, sa.schedule(), sa.reg.rand)
+	sa.sendRequest(datagrams, out)
 }
 
 // receiveResponse takes the answer to the outstanding request, and sends the
@@ -104,6 +135,7 @@ func (sa *SA) receiveResponse(now time.Time, in inbound, out *Outbox) {
 // which there is nothing left of it here either.
 func (sa *SA) sendDelete(now time.Time, out *Outbox) {
 	r := informational(&message.Delete{Protocol: message.ProtocolIKE})
+	r.about = aboutIKE
 	r.answered = func(sa *SA, _ time.Time, _ []message.Payload, out *Outbox) { sa.die(out) }
 	sa.askLast(now, r, out)
 }

@@ -37,6 +37,8 @@ type peer struct {
 	asks                    []message.Payload // of the first IKE_AUTH, beside IDi
 	childSPI                []byte            // our inbound SPI
 	heard                   [][]byte          // datagrams not yet looked at
+	echo                    echo              // answers checks of the path; nil: nobody does
+	self                    netip.AddrPort    // where it takes itself to be behind a NAT; zero: there is none
 }
 
 func (w *world) newPeer() *peer {
@@ -92,7 +94,11 @@ func (p *peer) initMessage(proposals []message.Proposal, ke *message.KE, more ..
 	m := message.Message{
 		Header: message.Header{InitiatorSPI: p.spii, Version: message.Version2, Exchange: message.ExchangeSAInit, Flags: message.FlagInitiator},
 	}
-	source, destination := exchange.NATHash(p.spii, message.SPI{}, p.from), exchange.NATHash(p.spii, message.SPI{}, p.to)
+	self := p.from
+	if p.self.IsValid() {
+		self = p.self
+	}
+	source, destination := exchange.NATHash(p.spii, message.SPI{}, self), exchange.NATHash(p.spii, message.SPI{}, p.to)
 	m.Payloads = append(more, &message.SA{Proposals: proposals}, ke, &message.Nonce{Data: p.ni})
 	if !p.noNATT {
 		m.Payloads = append(m.Payloads, status(message.NATDetectionSourceIP, source[:]), status(message.NATDetectionDestinationIP, destination[:]))

@@ -1,7 +1,6 @@
 package ikev2
 
 import (
-	"log/slog"
 	"time"
 
 	"bridgehead/ikev2/esp"
@@ -32,24 +31,5 @@ func (r *Responder) tellChild(id esp.ChildID, ev Event) {
 func (s *shard) tellChild(now time.Time, id esp.ChildID, ev Event) {
 	if sa := s.reg.children[id]; sa != nil {
 		s.handle(now, sa, ev)
-	}
-}
-
-// exhausting replaces a Child SA before its numbers end, or ends the session.
-func (sa *SA) exhausting(now time.Time, id esp.ChildID, out *Outbox) {
-	if i := sa.childByID(id); i >= 0 && sa.state == StateEstablished && !sa.children[i].replaced {
-		sa.close(now, CausePacketsExhausted, out)
-	}
-}
-
-// lost forgets a Child SA that the data plane has lost.
-func (sa *SA) lost(now time.Time, id esp.ChildID, out *Outbox) {
-	i := sa.childByID(id)
-	if i < 0 || sa.state != StateEstablished {
-		return
-	}
-	sa.note(out, slog.LevelError, "the data plane lost a Child SA", slog.Any("child", id))
-	if len(sa.children) == 1 {
-		sa.close(now, CauseDataPlane, out)
 	}
 }

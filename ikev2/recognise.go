@@ -91,17 +91,6 @@ func offersGroup(ps []message.Payload, g suite.Group) bool {
 	})
 }
 
-// rsaOnly tells clients that get the RSA chain where there is one. Without
-// RFC 7427 a client may be an iPhone set up by hand, which hangs on ECDSA
-// without a word; Android knows RFC 7427 but RSA alone.
-func (c client) rsaOnly(announcedHashes bool) bool {
-	return !announcedHashes || c == clientAndroid
-}
-
-// noFinalFailure tells clients that never answer an EAP-MSCHAPv2 Failure
-// which allows no retry.
-func (c client) noFinalFailure() bool { return c == clientWindows }
-
 // certificateAdvice is what to look at when this client leaves after it saw
 // our certificate, the likeliest first.
 func (c client) certificateAdvice() string {

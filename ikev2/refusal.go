@@ -34,11 +34,13 @@ const (
 	CausePoolExhausted       Cause = "pool-exhausted"
 	CauseTooManySessions     Cause = "too-many-sessions"
 	CauseSessionKept         Cause = "former-session-kept"
+	CauseUnexpectedNAT       Cause = "unexpected-nat"
 	CauseTSUnacceptable      Cause = "traffic-selectors-unacceptable"
 	CauseTooManyChildren     Cause = "too-many-child-sas"
 	CauseClientRefusedServer Cause = "client-refused-our-authentication"
 	CauseClientGaveUp        Cause = "client-gave-up"
 	CauseDataPlane           Cause = "data-plane-failed"
+	CauseSPIInUse            Cause = "spi-in-use"
 	CauseLeaseStore          Cause = "lease-store-failed"
 	CauseNotAnnounced        Cause = "announcement-failed"
 	CauseUnknownPool         Cause = "unknown-pool"
@@ -69,6 +71,8 @@ const (
 	CauseReplaced           Cause = "replaced-by-new-login"
 	CauseSuperseded         Cause = "superseded-by-new-login"
 	CausePacketsExhausted   Cause = "packet-numbers-exhausted"
+	CauseChildLost          Cause = "child-sa-lost"
+	CauseReturnRoutability  Cause = "return-routability-failed"
 )
 
 // explanation is what an operator is told about a cause.
@@ -130,6 +134,9 @@ var catalogue = map[Cause]explanation{
 	CauseSessionKept: {
 		"The client has a session already, which sessions.unique = \"keep\" has stay; whether that session still lives was not asked.",
 		"If the former session is dead, end it with \"bridgehead disconnect\", or wait until ike.dpd finds out; sessions.unique = \"replace\" lets the newer login win instead."},
+	CauseUnexpectedNAT: {
+		"The client forbids a NAT between itself and the gateway, and there is one.",
+		"Switch NAT traversal on at the client, or take the NAT away."},
 	CauseTSUnacceptable: {
 		"The traffic the client wants to send does not overlap with what the gateway offers.",
 		"Compare the client's networks with the gateway's local subnets."},
@@ -145,6 +152,9 @@ var catalogue = map[Cause]explanation{
 	CauseDataPlane: {
 		"The gateway could not install the tunnel.",
 		"See the evidence and the gateway's log; the fault is on the gateway."},
+	CauseSPIInUse: {
+		"The client chose the SPI of another client's Child SA that is behind the same address, and the kernel cannot tell the two apart.",
+		"Nothing to do: the client was told to try again, and draws another SPI. If it happens often, see whether one client logs in twice, or choose the userspace data plane."},
 	CauseLeaseStore: {
 		"The gateway could not write down the address lease.",
 		"Check the disk and the rights of the gateway's state directory."},
@@ -198,9 +208,15 @@ var catalogue = map[Cause]explanation{
 	CauseSuperseded: {
 		"The same client logged in anew, and sessions.unique = \"replace\" lets it have one session.",
 		"Where these are two devices of one user, give each an IKE identity of its own, or set sessions.unique = \"no\"."},
+	CauseReturnRoutability: {
+		"The client moved to another address, and its answer from there did not hold the cookie that was sent there.",
+		"A correct client copies it: update the client; if it happens again, look for somebody who relays its packets."},
 	CausePacketsExhausted: {
 		"A Child SA ran out of packet numbers and was not rekeyed by the client.",
-		"Let the client rekey its Child SAs, or use extended sequence numbers (esn)."},
+		"Let the client rekey its Child SAs, let the gateway do it where the client bears that, or use extended sequence numbers (esn)."},
+	CauseChildLost: {
+		"The client has the session's only Child SA no more, as it said when that was to be rekeyed.",
+		"Usually both ends deleted and rekeyed at once, and the client connects again; if it happens again, look at the client's log."},
 }
 
 // Explain gives the sentence and the advice for a cause, for one of an

@@ -16,7 +16,7 @@ type registrar struct {
 	index    uint8
 	rand     io.Reader
 	counters *counters
-	sas      map[message.SPI]*SA // by responder SPI: the shard's own
+	sas      map[message.SPI]*SA // the shard's, by our SPI
 	espSPIs  map[uint32]struct{} // inbound SPIs in use
 	children map[esp.ChildID]*SA // who has them
 	born     uint64              // Child ids handed out
@@ -40,7 +40,7 @@ func (r *registrar) octets(n int) ([]byte, error) {
 	return b, nil
 }
 
-// ikeSPI gives an unused responder SPI; its first octet leads packets to the
+// ikeSPI gives an unused SPI of ours; its first octet leads packets to the
 // shard.
 func (r *registrar) ikeSPI() (message.SPI, error) {
 	for {

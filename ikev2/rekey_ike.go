@@ -38,7 +38,13 @@ func (sa *SA) answerRekeyIKE(now time.Time, x *childExchange, j *keyExchange, ou
 		sa.refuseExchange(now, j.err, out)
 		return
 	}
-	next, err := sa.successor(x, j.shared)
+	spir, err := sa.reg.ikeSPI()
+	if err != nil {
+		sa.refuseExchange(now, err, out)
+		return
+	}
+	next := &SA{spii: message.SPI(x.choice.SPI), spir: spir}
+	err = sa.succeed(next, x.choice, j.shared, x.ni, x.nr)
 	j.shared.Wipe()
 	if err != nil {
 		sa.refuseExchange(now, err, out)
@@ -49,45 +55,66 @@ func (sa *SA) answerRekeyIKE(now time.Time, x *childExchange, j *keyExchange, ou
 		&message.Nonce{Data: x.nr},
 		&message.KE{Group: uint16(x.choice.Group()), Data: j.public},
 	}, out)
+	if sa.rekeysIKE() {
+		sa.own.rival = &rival{lowest: lower(x.ni, x.nr), ike: next}
+		next.contend(now, sa)
+		out.Successors = append(out.Successors, next)
+		return
+	}
+	sa.handOver(now, next, out)
+}
+
+// succeed fills in the SA with the new keys, whose SPIs and role are given. It
+// is established by inheritance from this one, which went the whole way.
+func (sa *SA) succeed(next *SA, c suite.Choice, shared suite.Secret, ni, nr []byte) error {
+	algorithms, err := c.IKE()
+	if err != nil {
+		return &GatewayFault{Cause: CauseInternal, Err: err}
+	}
+	next.cfg, next.reg, next.timer, next.suite = sa.cfg, sa.reg, -1, algorithms
+	next.path, next.asker, next.nat, next.fragmentation = sa.path, sa.path, sa.nat, sa.fragmentation
+	next.session = sa.session.shell()
+	keys := algorithms.DeriveRekey(sa.suite.PRF, sa.d, shared, ni, nr, next.spii, next.spir)
+	if err := next.protect(keys); err != nil {
+		return err
+	}
+	if sa.state == StateEstablished || sa.state == StateReplaced {
+		next.prove(provedInheritance)
+	}
+	return next.move(StateEstablished)
+}
+
+// handOver gives the session and the Child SAs to the SA that replaces this
+// one (RFC 7296 §2.18). Requests about Child SAs that wait for their turn go
+// with them.
+func (sa *SA) handOver(now time.Time, next *SA, out *Outbox) {
 	if err := sa.move(StateReplaced); err != nil {
 		next.die(out)
 		sa.fail(now, err, out)
 		return
 	}
+	next.former, next.expires = nil, time.Time{}
+	next.path, next.asker, next.nat = sa.path, sa.path, sa.nat
+	next.mobike, next.mobility = sa.mobike, sa.mobility
 	next.children, sa.children = sa.children, nil
 	for _, c := range next.children {
 		next.reg.children[c.id] = next
 	}
 	next.watch, next.moving, sa.heir = sa.watch, sa.moving, next
-	next.session, sa.session = sa.session, &session{id: sa.session.id, client: sa.session.client}
-	sa.stopAsking()
+	next.session, sa.session = sa.session, sa.session.shell()
+	next.watch.rekey = next.lifetime(now, next.cfg.Rekey.IKE)
+	next.watch.pause, next.watch.failures = time.Time{}, 0
+	if r := sa.own; r != nil && r.child != 0 {
+		next.own, sa.own = r, nil
+	}
+	sa.bequeath(now, next, out)
+	if sa.asksAbout(aboutIKE) { // our own rekey, which the client may have answered
+		sa.asking = sa.asking[:1]
+	} else {
+		sa.stopAsking()
+	}
 	sa.expires = now.Add(sa.cfg.Timers.Replaced)
 	out.Successors = append(out.Successors, next)
 	next.rekeyed(now, "IKE SA "+next.suite.String(), out)
-}
-
-// successor makes the SA with the new keys. It is established by inheritance
-// from this one, which went the whole way.
-func (sa *SA) successor(x *childExchange, shared suite.Secret) (*SA, error) {
-	algorithms, err := x.choice.IKE()
-	if err != nil {
-		return nil, &GatewayFault{Cause: CauseInternal, Err: err}
-	}
-	spir, err := sa.reg.ikeSPI()
-	if err != nil {
-		return nil, err
-	}
-	next := &SA{
-		cfg: sa.cfg, reg: sa.reg, spii: message.SPI(x.choice.SPI), spir: spir,
-		path: sa.path, asker: sa.path, nat: sa.nat, suite: algorithms, fragmentation: sa.fragmentation,
-		session: sa.session, timer: -1,
-	}
-	keys := algorithms.DeriveRekey(sa.suite.PRF, sa.d, shared, x.ni, x.nr, next.spii, next.spir)
-	if err := next.protect(keys); err != nil {
-		return nil, err
-	}
-	if sa.state == StateEstablished {
-		next.prove(provedInheritance)
-	}
-	return next, next.move(StateEstablished)
+	next.resumeCheck(now, out)
 }

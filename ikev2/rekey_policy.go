@@ -2,15 +2,18 @@ package ikev2
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
+
+	"bridgehead/ikev2/esp"
 )
 
 // Rekey says when the gateway itself replaces keys, not waiting for the client
-// to do it. The zero value never does. It holds only for clients that take it:
-// what is known to break one is left out (quirks W1 and A3), and clients answer
-// to their own lifetimes besides.
+// to do it. The zero value never does: a Child SA that runs out of packet
+// numbers then ends its session. What is known to break a client is left out
+// (quirks W1 and A3).
 type Rekey struct {
 	Child        time.Duration // of a Child SA's age; zero: never by time
 	ChildBytes   uint64        // of inner octets in one direction; zero: never by octets
@@ -44,4 +47,130 @@ func (r Rekey) validate() error {
 		errs = append(errs, fmt.Errorf("ikev2: configuration: lifetimes shortened by up to %v of them; take at most 0.5", r.Jitter))
 	}
 	return errors.Join(errs...)
+}
+
+// on tells whether the gateway starts any rekeys.
+func (r Rekey) on() bool { return r.Child > 0 || r.ChildBytes > 0 || r.ChildPackets > 0 || r.IKE > 0 }
+
+// used is how much of its limits a Child SA has used up: 1 is all.
+func (r Rekey) used(u *esp.Usage) float64 {
+	var share float64
+	if r.ChildBytes > 0 {
+		share = float64(max(u.BytesIn, u.BytesOut)) / float64(r.ChildBytes)
+	}
+	if r.ChildPackets > 0 {
+		share = max(share, float64(max(u.PacketsIn, u.PacketsOut))/float64(r.ChildPackets))
+	}
+	return share
+}
+
+// Between two looks at what a Child SA has carried lies at most usagePace, and
+// at the rate seen last half the time that its limits leave.
+const (
+	leastPace = time.Second
+	usagePace = time.Minute
+)
+
+// paceUsage plans the next look at what flowed, where that may call for a rekey.
+func (w *watch) paceUsage(now time.Time, r *Rekey, used float64) {
+	if r.ChildBytes == 0 && r.ChildPackets == 0 {
+		return
+	}
+	pace := 2 * max(w.pace, leastPace)
+	if more := used - w.used; more > 0 {
+		pace = time.Duration(float64(max(w.pace, leastPace)) * max(0, 1-used) / (2 * more))
+	}
+	w.used, w.pace = used, min(max(pace, leastPace), usagePace)
+	if next := now.Add(w.pace); next.Before(w.numbers) {
+		w.numbers = next
+	}
+}
+
+// numbersLow is how many packet numbers an outbound SA has left when it is
+// rekeyed, well before packetsReserve ends its session.
+const numbersLow = 1 << 28
+
+// rekeyIfUsedUp makes the rekey of a Child SA due that has carried what it may.
+func (sa *SA) rekeyIfUsedUp(now time.Time, c *child, u *esp.Usage) {
+	r := &sa.cfg.Rekey
+	if r.on() && sa.startsChildRekey() && (r.used(u) >= 1 || u.OutboundRemaining < numbersLow) {
+		c.due = now
+	}
+}
+
+// childDue is when a Child SA made now is to be rekeyed; zero: not by time.
+func (sa *SA) childDue(now time.Time) time.Time { return sa.lifetime(now, sa.cfg.Rekey.Child) }
+
+// lifetime is the end of one that begins now, shortened at random; zero for no
+// lifetime, and for a client whose own clock is to decide.
+func (sa *SA) lifetime(now time.Time, d time.Duration) time.Time {
+	if d == 0 || !sa.rekeysByTime() {
+		return time.Time{}
+	}
+	return now.Add(d - time.Duration(sa.chance()*sa.cfg.Rekey.Jitter*float64(d)))
+}
+
+// chance is a random number from 0 up to 1.
+func (sa *SA) chance() float64 {
+	b, err := sa.reg.octets(4)
+	if err != nil { // what needs randomness in earnest will fail by itself
+		return 0
+	}
+	return float64(binary.BigEndian.Uint32(b)) / (1 << 32)
+}
+
+// Pauses between a rekey of ours that failed and the next try.
+const (
+	firstPause   = 5 * time.Second
+	longestPause = 10 * time.Minute
+)
+
+// rekeyDeadline is when the gateway rekeys something; zero if never. One rekey
+// is under way at a time.
+func (sa *SA) rekeyDeadline() time.Time {
+	if sa.own != nil || sa.state != StateEstablished || !sa.session.isUp || !sa.cfg.Rekey.on() {
+		return time.Time{}
+	}
+	next := sa.watch.rekey
+	for i := range sa.children {
+		c := &sa.children[i]
+		if c.stage == inUse && !c.due.IsZero() && (next.IsZero() || c.due.Before(next)) {
+			next = c.due
+		}
+	}
+	if !next.IsZero() && next.Before(sa.watch.pause) {
+		return sa.watch.pause
+	}
+	return next
+}
+
+// rekeyWhatIsDue begins one rekey, if it is time.
+func (sa *SA) rekeyWhatIsDue(now time.Time, out *Outbox) {
+	if next := sa.rekeyDeadline(); next.IsZero() || now.Before(next) {
+		return
+	}
+	for i := range sa.children {
+		c := &sa.children[i]
+		if c.stage != inUse || c.due.IsZero() || now.Before(c.due) {
+			continue
+		}
+		c.due = time.Time{}
+		if sa.startsChildRekey() {
+			sa.beginChildRekey(now, c, out)
+			return
+		}
+	}
+	if w := &sa.watch; !w.rekey.IsZero() && !now.Before(w.rekey) {
+		w.rekey = time.Time{}
+		sa.beginIKERekey(now, out)
+	}
+}
+
+// pauseRekeys puts the next rekey of ours off, the longer the more of them
+// have failed.
+func (sa *SA) pauseRekeys(now time.Time) {
+	w := &sa.watch
+	pause := min(firstPause<<min(w.failures, 7), longestPause)
+	w.failures = min(w.failures+1, 7)
+	w.pause = now.Add(pause - time.Duration(sa.chance()*float64(pause)/4))
 }

@@ -81,21 +81,22 @@ func (r *Responder) HandleIKE(in []transport.Datagram) {
 	}
 }
 
-// runnerOf finds the shard of a datagram: by the responder SPI, or before
-// there is one by what stays the same when the client repeats itself.
+// runnerOf finds the shard of a datagram: by our SPI, or before there is one by
+// what stays the same when the client repeats itself.
 func (r *Responder) runnerOf(d transport.Datagram) *runner {
-	if len(d.Data) < message.HeaderLen {
+	h, err := message.ParseHeader(d.Data)
+	if err != nil {
 		return nil
 	}
-	if spir := message.SPI(d.Data[8:16]); !spir.IsZero() {
-		return r.runners[int(spir[0])%len(r.runners)]
+	if ours := h.ReceiverSPI(); !ours.IsZero() {
+		return r.runners[int(ours[0])%len(r.runners)]
 	}
-	var h maphash.Hash
-	h.SetSeed(r.seed)
-	h.Write(d.Data[:8])
+	var hash maphash.Hash
+	hash.SetSeed(r.seed)
+	hash.Write(d.Data[:8])
 	a := d.Remote.Addr().As16()
-	h.Write(a[:])
-	return r.runners[h.Sum64()%uint64(len(r.runners))]
+	hash.Write(a[:])
+	return r.runners[hash.Sum64()%uint64(len(r.runners))]
 }
 
 // Run runs the shards until ctx ends, then tells all clients that their

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"bridgehead/auth"
-	"bridgehead/ikev2/esp"
 	"bridgehead/ikev2/exchange"
 	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/suite"
@@ -22,12 +21,15 @@ type SA struct {
 
 	state    State
 	evidence evidence
-	spii     message.SPI
-	spir     message.SPI
-	path     path                 // where the client is reached
-	asker    path                 // where the request being answered came from
-	asked    message.ExchangeType // its exchange
-	nat      natSituation
+	// initiator tells that we are the IKE SA's original initiator: it came of a
+	// rekey that we began (RFC 7296 §2.18). Then spii is ours, else spir.
+	initiator bool
+	spii      message.SPI
+	spir      message.SPI
+	path      path                 // where the client is reached
+	asker     path                 // where the request being answered came from
+	asked     message.ExchangeType // its exchange
+	nat       natSituation
 
 	suite         suite.IKE
 	d             suite.Secret // SK_d (RFC 7296 §2.14)
@@ -39,14 +41,18 @@ type SA struct {
 
 	session  *session // shared with no other SA; handed on by an IKE SA rekey
 	heir     *SA      // that it was handed on to, with the Child SAs
+	former   *SA      // whose session it may get, if its rekey is the one that counts
 	login    *login   // nil once established: all that only a login needs
 	children []child
 	work     work
 
-	expires time.Time    // the end of a state that has one
-	watch   watch        // of an established SA
-	moving  bool         // the data plane is being told of another path
-	asking  []ownRequest // the first is outstanding
+	expires  time.Time    // the end of a state that has one
+	watch    watch        // of an established SA
+	moving   bool         // the data plane is being told of another path
+	asking   []ownRequest // the first is outstanding
+	own      *rekeying    // begun by the gateway; nil: none
+	mobike   bool         // both ends take part in MOBIKE (RFC 4555)
+	mobility *mobility    // nil until it is needed
 
 	// The shard's own notes.
 	timer   int        // index in the heap of deadlines, -1 if there is none
@@ -88,7 +94,10 @@ func (sa *SA) Handle(now time.Time, ev Event, out *Outbox) {
 		sa.exhausting(now, ev.Child, out)
 	case Lost:
 		sa.lost(now, ev.Child, out)
+	case Rebound:
+		sa.rebound(now, ev, out)
 	}
+	sa.resumeRekey(now, out)
 	if sa.state == StateEstablished {
 		sa.protection.Rest()
 	}
@@ -100,7 +109,7 @@ func (sa *SA) State() State { return sa.state }
 // Deadline is when the SA wants its next TimerDue; zero means never.
 func (sa *SA) Deadline() time.Time {
 	next := sa.expires
-	for _, t := range [...]time.Time{sa.requests.Deadline(), sa.fragments.Deadline(), sa.watchDeadline()} {
+	for _, t := range [...]time.Time{sa.requests.Deadline(), sa.fragments.Deadline(), sa.watchDeadline(), sa.rekeyDeadline()} {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
@@ -120,7 +129,7 @@ func (sa *SA) receive(now time.Time, d transport.Datagram, out *Outbox) {
 		return
 	}
 	switch {
-	case m.Header.InitiatorSPI != sa.spii || !m.Header.FromInitiator() || sa.state == StateDead:
+	case !sa.isFor(m.Header) || sa.state == StateDead:
 		sa.reg.count(DropForeign)
 	case m.Header.Exchange == message.ExchangeSAInit:
 		sa.repeatInit(d, out)
@@ -129,6 +138,21 @@ func (sa *SA) receive(now time.Time, d transport.Datagram, out *Outbox) {
 	default:
 		sa.receiveProtected(now, m, d, out)
 	}
+}
+
+// ownSPI is this end's SPI, by which the client's messages find the SA.
+func (sa *SA) ownSPI() message.SPI {
+	if sa.initiator {
+		return sa.spii
+	}
+	return sa.spir
+}
+
+// isFor tells whether a message claims to come from the SA's other end. The
+// responder's SPI is unknown to a client that repeats its IKE_SA_INIT.
+func (sa *SA) isFor(h message.Header) bool {
+	return h.FromInitiator() != sa.initiator && h.InitiatorSPI == sa.spii &&
+		(h.ResponderSPI == sa.spir || h.Exchange == message.ExchangeSAInit)
 }
 
 // receiveProtected opens a message and passes it on once it is whole and its
@@ -165,14 +189,17 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 	sa.watch.heard = now
 	in := inbound{Header: m.Header, first: first, plaintext: plaintext}
 	if m.Header.IsResponse() {
-		if sa.requests.Answered(m.Header.MessageID) {
+		if m := sa.mobility; m != nil {
+			m.answered = path{d.Local, d.Remote}
+		}
+		if sa.requests.Answered(in.MessageID) {
 			sa.receiveResponse(now, in, out)
 		}
 		return
 	}
 	sa.fragments = exchange.Reassembler{} // of the same request, come in one piece after all
 	sa.observeFresh()
-	sa.follow(now, d, out)
+	sa.follow(now, path{d.Local, d.Remote}, out)
 	sa.asked = m.Header.Exchange
 	sa.responses.Begin()
 	sa.receiveRequest(now, in, out)
@@ -249,6 +276,9 @@ func (sa *SA) receiveRequest(now time.Time, in inbound, out *Outbox) {
 		sa.refuseCritical(now, kind, out)
 		return
 	}
+	if farewell(in.payloads) == "" {
+		sa.inherit(now, out)
+	}
 	switch in.Exchange {
 	case message.ExchangeAuth:
 		sa.receiveAuth(now, in, out)
@@ -281,31 +311,6 @@ func (sa *SA) refuseCritical(now time.Time, kind message.PayloadType, out *Outbo
 	sa.respond(now, []message.Payload{status(message.UnsupportedCriticalPayload, []byte{byte(kind)})}, out)
 }
 
-// follow takes note of where an authentic, fresh request came from. During a
-// login the client moves from port 500 to 4500; later its NAT may give it
-// another address (RFC 7296 §2.23). A client without a NAT does not move.
-func (sa *SA) follow(now time.Time, d transport.Datagram, out *Outbox) {
-	sa.asker = path{d.Local, d.Remote}
-	if sa.asker == sa.path {
-		return
-	}
-	switch {
-	case sa.state.halfOpen():
-		sa.path = sa.asker
-	case sa.state == StateEstablished && sa.nat.client && sa.asker.local == sa.path.local:
-		sa.path = sa.asker
-		if sa.session.budget.take(now, rationSession) {
-			sa.note(out, slog.LevelInfo, "client moved", slog.String("remote", sa.path.remote.String()))
-		}
-		sa.moveChildren(out)
-	}
-}
-
-// espPath is the path of the Child SAs.
-func (sa *SA) espPath() esp.Path {
-	return esp.Path{Local: sa.path.local, Remote: sa.path.remote, Encap: sa.nat.encap()}
-}
-
 // respond answers the request begun.
 func (sa *SA) respond(now time.Time, ps []message.Payload, out *Outbox) {
 	datagrams, err := sa.seal(sa.asked, message.FlagResponse, sa.responses.Expected(), ps)
@@ -336,6 +341,9 @@ func (sa *SA) seal(x message.ExchangeType, flags message.Flags, id uint32, ps []
 	h := message.Header{
 		InitiatorSPI: sa.spii, ResponderSPI: sa.spir, Version: message.Version2,
 		Exchange: x, Flags: flags, MessageID: id,
+	}
+	if sa.initiator {
+		h.Flags |= message.FlagInitiator
 	}
 	datagrams, err := sa.protection.Seal(h, ps, sa.fragmentLimit(), sa.reg.rand)
 	if err != nil {
@@ -371,11 +379,16 @@ func send(datagrams [][]byte, p path, out *Outbox) {
 
 // finished takes a job back. One that nobody waits for any more is undone.
 func (sa *SA) finished(now time.Time, j Job, out *Outbox) {
-	if sa.work.job == j {
+	switch r := sa.own; {
+	case sa.work.job == j:
 		then := sa.work.then
 		sa.work = work{}
 		then(now, out)
-	} else {
+	case r != nil && r.job == j:
+		then := r.then
+		r.job, r.then = nil, nil
+		then(sa, now, out)
+	default:
 		sa.late(now, j, out)
 	}
 	switch j := j.(type) {

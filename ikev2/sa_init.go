@@ -96,7 +96,6 @@ func newSA(now time.Time, cfg *settings, reg *registrar, d transport.Datagram, r
 		cfg: cfg, reg: reg,
 		spii: req.Header.InitiatorSPI, spir: spir,
 		path: path{d.Local, d.Remote}, asker: path{d.Local, d.Remote},
-		nat:   detectNAT(req.Message, d.Local, d.Remote, cfg.ForceEncapIPv4),
 		suite: algorithms,
 		session: &session{
 			id: id, begun: now, client: req.client, quirks: cfg.quirksOf(req.client),
@@ -179,7 +178,7 @@ func (sa *SA) answerInit(now time.Time, j *keyExchange, out *Outbox) {
 
 // protect takes new keys into use.
 func (sa *SA) protect(keys suite.IKEKeys) error {
-	p, err := exchange.NewProtection(sa.suite, keys, false)
+	p, err := exchange.NewProtection(sa.suite, keys, sa.initiator)
 	if err != nil {
 		return &GatewayFault{Cause: CauseInternal, Err: err}
 	}

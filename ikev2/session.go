@@ -32,6 +32,9 @@ type session struct {
 	given  given // of the Grant: instead of what is configured
 }
 
+// shell is what an IKE SA without the session still has of it.
+func (s *session) shell() *session { return &session{id: s.id, client: s.client, quirks: s.quirks} }
+
 // up records that both ends are authenticated.
 func (s *session) up(now time.Time, g *auth.Grant) {
 	s.took, s.begun, s.given = now.Sub(s.begun), now, given{g.Routes, g.DNS, g.Domains}

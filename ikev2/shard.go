@@ -40,7 +40,7 @@ func (s *shard) receive(now time.Time, d transport.Datagram) {
 	case h.ResponderSPI.IsZero() && h.Exchange == message.ExchangeSAInit && !s.closing:
 		s.receiveInit(now, d)
 	default:
-		sa := s.reg.sas[h.ResponderSPI]
+		sa := s.reg.sas[h.ReceiverSPI()]
 		if sa == nil {
 			// INVALID_IKE_SPI would be allowed (RFC 7296 §1.5), but it is not
 			// protected: no client may end its SA over it, and to everybody
@@ -64,16 +64,12 @@ func (s *shard) receiveInit(now time.Time, d transport.Datagram) {
 	s.settleSuccessors()
 }
 
-// finish gives a job back to its SA; one about the Child SAs to the SA that
-// has them by now.
+// finish gives a job back to its SA, or to the one that has replaced it by now.
 func (s *shard) finish(now time.Time, j Job) {
 	s.jobs--
 	sa := j.owner()
-	switch j.(type) {
-	case *readUsage, *moveChildren:
-		for sa.heir != nil {
-			sa = sa.heir
-		}
+	for sa.heir != nil && !sa.awaits(j) {
+		sa = sa.heir
 	}
 	s.handle(now, sa, Finished{j})
 }
@@ -157,7 +153,7 @@ func (s *shard) handle(now time.Time, sa *SA, ev Event) {
 // settleSuccessors takes in the SAs that came to be.
 func (s *shard) settleSuccessors() {
 	for _, sa := range s.out.Successors {
-		s.reg.sas[sa.spir] = sa
+		s.reg.sas[sa.ownSPI()] = sa
 		s.settle(sa)
 	}
 	clear(s.out.Successors)
@@ -175,8 +171,8 @@ func (s *shard) settle(sa *SA) {
 		s.gate.forget(sa)
 		sa.init = initKey{}
 	}
-	if sa.state == StateDead && s.reg.sas[sa.spir] == sa {
-		delete(s.reg.sas, sa.spir)
+	if sa.state == StateDead && s.reg.sas[sa.ownSPI()] == sa {
+		delete(s.reg.sas, sa.ownSPI())
 	}
 	s.index(sa)
 }

@@ -38,6 +38,8 @@ type world struct {
 	clients []*device
 	peers   []*peer
 	wire    wire
+	// spy sees what is put on the wire.
+	spy func(toGateway bool, d transport.Datagram)
 	// jobTime is how long a job waits before it runs, and how long its result
 	// takes to come back.
 	jobTime func() (wait, back time.Duration)
@@ -218,6 +220,9 @@ func (w *world) timed(f func()) {
 
 // carry puts a datagram on the wire.
 func (w *world) carry(toGateway bool, d transport.Datagram) {
+	if w.spy != nil {
+		w.spy(toGateway, d)
+	}
 	data := slices.Clone(d.Data)
 	if w.wire.tap != nil {
 		if data = w.wire.tap(toGateway, data); data == nil {
@@ -247,12 +252,12 @@ func (w *world) deliver(toGateway bool, d transport.Datagram) {
 		return
 	}
 	for _, p := range w.peers {
-		if p.from.Addr() == d.Local.Addr() {
+		if p.from.Addr() == d.Local.Addr() && !p.answersCheck(d) {
 			p.heard = append(p.heard, d.Data)
 		}
 	}
 	for _, c := range w.clients {
-		if c.addr == d.Local.Addr() {
+		if c.hears(d.Local) {
 			c.handle(initiator.Datagram{Data: d.Data})
 		}
 	}
@@ -287,11 +292,13 @@ type device struct {
 	w      *world
 	sa     *initiator.SA
 	addr   netip.Addr // zero: it has left the network
+	roams  *roams     // of one that moves by MOBIKE; nil: it has addr alone
 	out    initiator.Outbox
 	up     bool
 	closed bool
 	err    error // of Closed
 	done   []error
+	rekeys []initiator.Rekeyed
 }
 
 // newDevice puts a client into the world. It does not begin yet.
@@ -330,7 +337,7 @@ func (c *device) start() *device {
 func (c *device) handle(ev initiator.Event) {
 	c.sa.Handle(c.w.now, ev, &c.out)
 	for _, d := range c.out.Send {
-		if d.Local = netip.AddrPortFrom(c.addr, d.Local.Port()); c.addr.IsValid() {
+		if d.Local = c.leaves(d.Local); d.Local.IsValid() {
 			c.w.carry(true, d)
 		}
 	}
@@ -342,6 +349,8 @@ func (c *device) handle(ev initiator.Event) {
 			c.closed, c.err = true, n.Err
 		case initiator.Done:
 			c.done = append(c.done, n.Err)
+		case initiator.Rekeyed:
+			c.rekeys = append(c.rekeys, n)
 		}
 	}
 	deadline := c.out.Deadline

@@ -35,13 +35,16 @@ func (Moved) notice() {}
 // mobility is what there is to know for a move.
 type mobility struct {
 	agreed     bool         // both ends announced MOBIKE
-	additional []netip.Addr // of the gateway, beside the one in use (RFC 4555 §3.4)
+	login      netip.Addr   // the gateway's, that the login went to
+	additional []netip.Addr // of the gateway, beside that or the one in use (RFC 4555 §3.4)
 }
 
 // noteMobility takes what the gateway says of MOBIKE and its addresses, in the
 // last IKE_AUTH answer or later.
 func (sa *SA) noteMobility(ps []message.Payload) {
-	sa.mobility.agreed = sa.mobility.agreed || sa.cfg.MOBIKE && message.FindNotify(ps, message.MOBIKESupported) != nil
+	if sa.cfg.MOBIKE && message.FindNotify(ps, message.MOBIKESupported) != nil {
+		sa.mobility.agreed, sa.mobility.login = true, sa.endpoints.RemoteNATT.Addr()
+	}
 	const most = 16
 	var list []netip.Addr
 	told := false
@@ -109,8 +112,8 @@ func (sa *SA) elsewhere(m Move) (Endpoints, error) {
 
 // gatewayAddress is an address of the gateway of one family.
 func (sa *SA) gatewayAddress(ipv4 bool) (netip.Addr, bool) {
-	known := append([]netip.Addr{sa.endpoints.RemoteNATT.Addr()}, sa.mobility.additional...)
-	if i := slices.IndexFunc(known, func(a netip.Addr) bool { return a.Is4() == ipv4 }); i >= 0 {
+	known := append([]netip.Addr{sa.endpoints.RemoteNATT.Addr(), sa.mobility.login}, sa.mobility.additional...)
+	if i := slices.IndexFunc(known, func(a netip.Addr) bool { return a.IsValid() && a.Is4() == ipv4 }); i >= 0 {
 		return known[i], true
 	}
 	return netip.Addr{}, false
