@@ -6,7 +6,7 @@ GO ?= go
 DIR ?=
 FUZZTIME ?= 10s
 
-.PHONY: build test deps static unit fuzz net bench test-vectors clean
+.PHONY: build test deps static unit fuzz net clients bench test-vectors clean
 
 build: ## the program, as bin/bridgehead
 	$(GO) build -trimpath -o bin/bridgehead ./cmd/bridgehead
@@ -23,7 +23,7 @@ static: ## gofmt, vet, staticcheck
 	$(GO) tool staticcheck -tags 'vectors bench uml' ./...
 
 unit: ## unit tests with the race detector
-	$(GO) test -race -shuffle on $$($(GO) list ./... | grep -v '^bridgehead/integration/peers')
+	$(GO) test -race -shuffle on $$($(GO) list ./... | grep -vE '^bridgehead/integration/(peers|clients)')
 	$(GO) test ./ikev2/esp # allocations are counted without the race detector
 
 fuzz: ## each fuzz target for FUZZTIME
@@ -32,6 +32,10 @@ fuzz: ## each fuzz target for FUZZTIME
 net: build ## real peers in network namespaces, kernel ESP in user-mode Linux (root)
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -count 1 -timeout 15m ./integration/peers/...
 	$(GO) test -tags uml -count 1 -timeout 10m ./integration/uml
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags uml -count 1 -timeout 10m ./integration/clients
+
+clients: build deps ## the table of clients and what each went through (root)
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags uml -count 1 -timeout 10m -v ./integration/clients | grep '^|'
 
 bench: build deps ## side by side with strongSwan, as ratios (root)
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags bench -count 1 -timeout 60m -v ./integration/compare | grep -vE '^(=== RUN|PASS| *--- PASS)'

@@ -9,7 +9,6 @@ import (
 
 	"bridgehead/ikev2/esp"
 	"bridgehead/ikev2/message"
-	"bridgehead/ikev2/suite"
 )
 
 // Habits are what a client does by itself once it is logged in. A time of
@@ -164,7 +163,7 @@ func (d *diary) dueCommand(sa *SA, now time.Time) Command {
 	case d.isDue(d.ikeDue, now):
 		return RekeyIKE{}
 	case d.isDue(d.childDue, now), h.RekeyChildOctets > 0 && d.octets >= h.RekeyChildOctets && !now.Before(d.retry):
-		return RekeyChild{KE: firstGroup(sa.cfg.Profile.RekeyESP) != suite.GroupNone}
+		return RekeyChild{KE: sa.cfg.Profile.RekeysWithKE()}
 	case h.Liveness > 0 && !now.Before(d.heard.Add(h.Liveness)):
 		return Liveness{}
 	}

@@ -175,3 +175,7 @@ func ask(types ...message.CPAttributeType) []message.CPAttribute {
 	}
 	return as
 }
+
+// RekeysWithKE reports whether the client's own rekeys of a Child SA have a key
+// exchange.
+func (p *Profile) RekeysWithKE() bool { return firstGroup(p.RekeyESP) != suite.GroupNone }
