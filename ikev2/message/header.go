@@ -96,3 +96,13 @@ func (h Header) IsResponse() bool { return h.Flags&FlagResponse != 0 }
 // FromInitiator reports whether the original initiator of the IKE SA sent
 // the message.
 func (h Header) FromInitiator() bool { return h.Flags&FlagInitiator != 0 }
+
+// ReceiverSPI is the SPI of the end that a message is for: the initiator's if
+// the original responder sent it, else the responder's, which is zero in the
+// first message of an IKE SA.
+func (h Header) ReceiverSPI() SPI {
+	if h.FromInitiator() {
+		return h.ResponderSPI
+	}
+	return h.InitiatorSPI
+}
