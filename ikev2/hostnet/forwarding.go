@@ -43,9 +43,9 @@ func (f Family) netlink() int {
 	return unix.AF_INET6
 }
 
-// available tells whether the kernel has the family at all; IPv6 can be
+// Available tells whether the kernel has the family at all; IPv6 can be
 // switched off at boot.
-func (f Family) available() bool {
+func (f Family) Available() bool {
 	_, err := os.Stat(sysctlRoot + f.confDir())
 	return err == nil
 }

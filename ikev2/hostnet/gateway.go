@@ -71,7 +71,7 @@ func (g Gateway) plan() ([]entry, error) {
 		}
 		plan = append(plan, entry{Table: t})
 	}
-	if g.ProxyNDP && IPv6.available() {
+	if g.ProxyNDP && IPv6.Available() {
 		if plan, err = planSysctl(plan, proxyNDP("all"), proxyNDPOn); err != nil {
 			return nil, err
 		}
@@ -103,7 +103,7 @@ func planDevice(plan []entry, device string, mtu int, families []Family) ([]entr
 
 func checkFamilies(families []Family, mtu int) error {
 	for _, f := range families {
-		if !f.available() {
+		if !f.Available() {
 			return &ConfigError{Detail: fmt.Sprintf(
 				"this kernel has no %v: boot it without ipv6.disable=1, or leave %v addresses out of the configuration", f, f)}
 		}

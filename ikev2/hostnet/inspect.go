@@ -87,7 +87,7 @@ func ProxyNDPSysctl(device string) string {
 func Inspect() (Facts, error) {
 	facts := Facts{Forwarding: map[Family]bool{}, NotForwarding: map[Family][]string{}}
 	for _, f := range []Family{IPv4, IPv6} {
-		if !f.available() {
+		if !f.Available() {
 			continue
 		}
 		facts.Families = append(facts.Families, f)
@@ -106,7 +106,7 @@ func Inspect() (Facts, error) {
 		facts.NotForwarding[f] = off
 	}
 	var err error
-	if IPv6.available() && !facts.Forwarding[IPv6] {
+	if IPv6.Available() && !facts.Forwarding[IPv6] {
 		if facts.RouterAdvertised, err = routerAdvertised(); err != nil {
 			return Facts{}, err
 		}
@@ -167,7 +167,7 @@ func segments() (all, noNDP []string, err error) {
 			all = append(all, l.Attrs().Name)
 		}
 	}
-	if !IPv6.available() {
+	if !IPv6.Available() {
 		return all, nil, nil
 	}
 	off, err := linksWith(IPv6, "proxy_ndp", func(everywhere, own string) bool { return everywhere == "0" && own == "0" })

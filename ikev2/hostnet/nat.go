@@ -50,6 +50,23 @@ func (c *tableChange) apply() error {
 	return failed(conn.Flush(), "create the %v", c)
 }
 
+// NoTables tells why this kernel makes no nftables table of family inet; nil: it
+// does, or could if this process had the right.
+func NoTables() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return failed(err, "reach nftables")
+	}
+	trial := (&tableChange{Name: "bridgehead-trial"}).table()
+	conn.AddTable(trial)
+	conn.DelTable(trial) // in the same transaction: nobody ever sees it
+	err = conn.Flush()
+	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EPROTONOSUPPORT) {
+		return failed(err, "create an nftables table")
+	}
+	return nil
+}
+
 func (c *tableChange) undo() error {
 	conn, err := nftables.New()
 	if err != nil {
