@@ -299,6 +299,7 @@ type device struct {
 	err    error // of Closed
 	done   []error
 	rekeys []initiator.Rekeyed
+	plane  *flowPlane // its data plane; nil: none
 }
 
 // newDevice puts a client into the world. It does not begin yet.
@@ -336,6 +337,7 @@ func (c *device) start() *device {
 
 func (c *device) handle(ev initiator.Event) {
 	c.sa.Handle(c.w.now, ev, &c.out)
+	installed := c.plane.change(c.out.Plane)
 	for _, d := range c.out.Send {
 		if d.Local = c.leaves(d.Local); d.Local.IsValid() {
 			c.w.carry(true, d)
@@ -356,6 +358,9 @@ func (c *device) handle(ev initiator.Event) {
 	deadline := c.out.Deadline
 	c.out.Reset()
 	c.out.Deadline = deadline
+	if installed {
+		c.handle(initiator.Installed{})
+	}
 }
 
 // ended tells whether the login is over, one way or the other.
