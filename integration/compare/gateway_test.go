@@ -172,15 +172,21 @@ type benchReport struct {
 }
 
 // benchCommand is "bridgehead bench" with arguments added, as the client.
-func (s *scene) benchCommand(alg suites, args ...string) []string {
-	return append([]string{bridgeheadBinary(s.t), "bench", gatewayAddress, "--json", "--user", user,
+func (s *scene) benchCommand(name string, alg suites, args ...string) []string {
+	return append([]string{bridgeheadBinary(s.t), "bench", gatewayAddress, "--json", "--user", name,
 		"--server-name", gatewayName, "--ca", s.rootFile, "--ike", alg.ike, "--esp", alg.esp}, args...)
 }
 
 // logins runs n complete logins and logouts by workers.
 func (s *scene) logins(alg suites, n, workers int) benchReport {
 	s.t.Helper()
-	args := s.benchCommand(alg, "-n", strconv.Itoa(n), "-w", strconv.Itoa(workers))
+	return s.loginsAs(user, password, alg, n, workers)
+}
+
+// loginsAs is logins of another user.
+func (s *scene) loginsAs(name, password string, alg suites, n, workers int) benchReport {
+	s.t.Helper()
+	args := s.benchCommand(name, alg, "-n", strconv.Itoa(n), "-w", strconv.Itoa(workers))
 	cmd := s.client.Command(args[0], args[1:]...)
 	cmd.Stdin = strings.NewReader(password + "\n")
 	var stderr bytes.Buffer

@@ -13,7 +13,7 @@ import (
 // hold establishes n sessions and gives a function that ends them all.
 func (s *scene) hold(alg suites, n, workers int) (release func()) {
 	s.t.Helper()
-	args := s.benchCommand(alg, "-n", strconv.Itoa(n), "-w", strconv.Itoa(workers), "--hold")
+	args := s.benchCommand(user, alg, "-n", strconv.Itoa(n), "-w", strconv.Itoa(workers), "--hold")
 	cmd := s.client.Command(args[0], args[1:]...)
 	cmd.Stdin = strings.NewReader(password + "\n")
 	progress, err := cmd.StderrPipe()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bridgehead/integration/lab"
 )
 
 // clockTick is what the kernel counts processor time in (USER_HZ).
@@ -20,6 +22,34 @@ const clockTick = 10 * time.Millisecond
 // kernel's work for it included.
 func cpuTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
+	return ticksOf(t, pid, 11, 13) // utime, stime
+}
+
+// cpuTimeOfAll is cpuTime with that of the programs which the process started
+// and which have ended.
+func cpuTimeOfAll(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	return ticksOf(t, pid, 11, 15) // and cutime, cstime
+}
+
+// settledTime is cpuTimeOfAll once it has stood still for a while: what the
+// logins have started runs on behind them.
+func settledTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	const still = 300 * time.Millisecond
+	last, since := cpuTimeOfAll(t, pid), time.Now()
+	lab.Eventually(t, time.Minute, "the gateway to have nothing to do", func() bool {
+		if now := cpuTimeOfAll(t, pid); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > still
+	})
+	return last
+}
+
+// ticksOf adds up fields of /proc/PID/stat, counted from behind the name.
+func ticksOf(t *testing.T, pid, from, to int) time.Duration {
+	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +57,7 @@ func cpuTime(t *testing.T, pid int) time.Duration {
 	_, rest, _ := strings.Cut(string(b), ") ") // the name may hold anything
 	fields := strings.Fields(rest)
 	var ticks int64
-	for _, f := range fields[11:13] { // utime, stime
+	for _, f := range fields[from:to] {
 		n, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
 			t.Fatal(err)
