@@ -67,7 +67,7 @@ func appendAdditional(ps []message.Payload, addrs []netip.Addr, inUse netip.Addr
 		if a.Is4() {
 			kind = message.AdditionalIP4Address
 		}
-		if a != inUse && len(ps) < mostAdditional {
+		if a != inUse && a.IsGlobalUnicast() && len(ps) < mostAdditional {
 			ps = append(ps, status(kind, a.AsSlice()))
 		}
 	}

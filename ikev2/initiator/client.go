@@ -132,7 +132,11 @@ func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, closeSockets, err := listen(to)
+	at := to.local
+	if cfg.MOBIKE {
+		at = netip.Addr{} // those it has later, too
+	}
+	c, closeSockets, err := listen(at)
 	if err != nil {
 		return nil, err
 	}
@@ -145,12 +149,16 @@ func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	return s, nil
 }
 
-// listen makes a Client with sockets of its own and gives what closes them
-// and waits for their readers.
-func listen(to target) (*Client, func(), error) {
-	t, err := transport.Listen(transport.Config{Addresses: []netip.Addr{to.local}, Readers: 1})
+// listen makes a Client with sockets of its own at an address, at all if it is
+// zero, and gives what closes them and waits for their readers.
+func listen(at netip.Addr) (*Client, func(), error) {
+	cfg := transport.Config{Readers: 1}
+	if at.IsValid() {
+		cfg.Addresses = []netip.Addr{at}
+	}
+	t, err := transport.Listen(cfg)
 	if err != nil {
-		return nil, nil, &LocalError{at{StepInit}, err}
+		return nil, nil, localError(StepInit, err)
 	}
 	c := NewClient(t, nil)
 	var reading sync.WaitGroup

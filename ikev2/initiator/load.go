@@ -92,7 +92,7 @@ func (l *load) run(ctx context.Context) (LoadReport, error) {
 	var workers sync.WaitGroup
 	clients := make([]*Client, l.cfg.Workers)
 	for i := range clients {
-		c, closeSockets, err := listen(l.to)
+		c, closeSockets, err := listen(l.to.local)
 		if err != nil {
 			return LoadReport{}, err
 		}

@@ -195,8 +195,8 @@ func (sa *SA) natDetectionFor(spii, spir message.SPI) []message.Payload {
 }
 
 // Move has the session use other addresses, as the command Move does. The
-// transport must be able to send from local. With Dial and Connect, whose
-// sockets are bound to no address, it is.
+// transport must be able to send from local, as that of Dial and Connect is if
+// the Config has MOBIKE.
 func (s *Session) Move(ctx context.Context, local, remote netip.Addr) error {
 	return s.do(ctx, Move{Local: local, Remote: remote})
 }

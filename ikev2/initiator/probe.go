@@ -72,7 +72,7 @@ func Probe(ctx context.Context, cfg Config) ProbeReport {
 		return r
 	}
 	r.Address = to.remote.String()
-	c, closeSockets, err := listen(to)
+	c, closeSockets, err := listen(to.local)
 	if err != nil {
 		r.fail(err)
 		return r

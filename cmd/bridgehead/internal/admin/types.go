@@ -101,6 +101,7 @@ const (
 	KindUp      Kind = "up"      // a client logged in
 	KindDown    Kind = "down"    // a session ended; Cause says why
 	KindRekeyed Kind = "rekeyed" // keys were replaced
+	KindMoved   Kind = "moved"   // the client is at another outer address
 	KindRefused Kind = "refused" // a login was refused
 	KindSilent  Kind = "silent"  // a client left without a word
 	KindNotice  Kind = "notice"  // about the gateway or this stream itself

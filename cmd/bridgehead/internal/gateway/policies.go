@@ -14,6 +14,7 @@ func applyPolicies(to *ikev2.Config, c *config.Config, userspace bool) {
 	to.ForceEncapIPv4 = auto && userspace || slices.Contains(c.IKE.Encap, config.EncapIPv4)
 	to.ForceEncapIPv6 = slices.Contains(c.IKE.Encap, config.EncapIPv6)
 	to.NoMOBIKE, to.WithoutQuirks = !c.IKE.MOBIKE, c.IKE.QuirksOff
+	to.Addresses = c.Server.Listen
 	to.Unique = c.Sessions.Unique
 	to.Timers.Session, to.Timers.Idle = c.Sessions.Timeout, c.Sessions.Idle
 	to.Rekey = ikev2.Rekey{
