@@ -298,6 +298,7 @@ type Refusal struct {
 	User     string         // the name claimed or verified, empty if none was given
 	Identity string         // IDi, empty if it was not seen
 	Client   string         // the kind of client, empty if not recognised
+	Quirks   []Quirk        // allowances made for it
 	Silent   bool           // the client left; nothing was refused
 	Cause    Cause
 	Evidence []auth.Evidence

@@ -50,7 +50,7 @@ func (sa *SA) refusalAnswer(cause Cause, err error) []message.Payload {
 func (sa *SA) report(now time.Time, kind EventKind, cause Cause, evidence []auth.Evidence, out *Outbox) {
 	r := newRefusal(now, cause, evidence)
 	r.Session, r.Client = sa.session.id, sa.session.client.String()
-	r.Peer, r.Local = sa.path.remote, sa.path.local
+	r.Peer, r.Local, r.Quirks = sa.path.remote, sa.path.local, sa.session.quirks.list()
 	r.Silent = kind == EventSilent
 	r.User = sa.session.user
 	if r.User == "" && sa.login != nil {
