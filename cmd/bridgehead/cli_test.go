@@ -88,12 +88,12 @@ func (g fakeGateway) Status(context.Context) (admin.Status, error) {
 func (g fakeGateway) Sessions(context.Context) ([]admin.Session, error) {
 	return []admin.Session{
 		{
-			ID: "00aa", User: "alice", Identity: "alice@example.org", Peer: "198.51.100.7:4500", Local: "192.0.2.1:4500", Client: "windows",
+			ID: "00aa", User: "alice", Identity: "alice@example.org", Peer: "198.51.100.7:4500", Local: "192.0.2.1:4500", Client: "windows", Quirks: []string{"W1", "W9"},
 			Addresses:   []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd00::1")},
 			Established: noon.Add(-75 * time.Minute), IKE: "aes256-sha256-modp2048", ESP: "aes256gcm16", BytesIn: 1 << 20, BytesOut: 3 << 30,
 		},
 		{
-			ID: "00bb", User: "bob\x1b[2J", Identity: "10.0.0.1", Peer: "[2001:db8::7]:500", Local: "[2001:db8::1]:500",
+			ID: "00bb", Quirks: []string{}, User: "bob\x1b[2J", Identity: "10.0.0.1", Peer: "[2001:db8::7]:500", Local: "[2001:db8::1]:500",
 			Addresses:   []netip.Addr{netip.MustParseAddr("10.9.0.2")},
 			Established: noon.Add(-3 * time.Second), IKE: "aes128gcm16-prfsha256-x25519", ESP: "aes128gcm16", BytesIn: 7,
 		},
@@ -121,7 +121,7 @@ func gatewayFor(t *testing.T, g admin.Gateway) string {
 	j := admin.NewJournal()
 	j.Publish(admin.Event{Time: noon, Kind: admin.KindUp, Session: "00aa", User: "alice", Peer: "198.51.100.7:4500", Text: "alice logged in from 198.51.100.7:4500"})
 	j.Refuse(admin.Refusal{
-		Time: noon, Session: "00cc", Peer: "198.51.100.9:500", User: "carol", Client: "windows", Cause: "no-ike-proposal",
+		Time: noon, Session: "00cc", Peer: "198.51.100.9:500", User: "carol", Client: "windows", Quirks: []string{"W1", "W9"}, Cause: "no-ike-proposal",
 		Text:     "The client and the gateway have no IKE proposal in common.",
 		Evidence: []admin.Evidence{{Key: "offered", Value: "3des-sha1-modp1024"}}, Advice: "Raise the client's settings.",
 		Remedy: []string{"# at the client:", "Restart-Service RasMan"},

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bridgehead/cmd/bridgehead/internal/admin"
+	"bridgehead/ikev2"
 )
 
 // sessionList is what `sessions --json` prints.
@@ -34,6 +35,9 @@ func (a *app) sessionsCommand() *cobra.Command {
 				list = slices.DeleteFunc(list, func(s admin.Session) bool { return s.ID != args[0] && s.User != args[0] })
 			}
 			err = a.printSessions(list, asJSON, wide)
+			if err == nil && len(args) == 1 && !asJSON {
+				a.printQuirks(list)
+			}
 			if err == nil && len(args) == 1 && len(list) == 0 {
 				return errSaid
 			}
@@ -58,17 +62,33 @@ func (a *app) printSessions(list []admin.Session, asJSON, wide bool) error {
 	}
 	head := []string{"SESSION", "USER", "ADDRESSES", "FROM", "SINCE", "IN", "OUT"}
 	if wide {
-		head = append(head, "CLIENT", "IDENTITY", "IKE", "ESP")
+		head = append(head, "CLIENT", "IDENTITY", "IKE", "ESP", "QUIRKS")
 	}
 	rows := [][]string{head}
 	for _, s := range list {
 		row := []string{s.ID, s.User, addresses(s.Addresses), s.Peer, ago(a.now().Sub(s.Established)), octets(s.BytesIn), octets(s.BytesOut)}
 		if wide {
-			row = append(row, s.Client, s.Identity, s.IKE, s.ESP)
+			row = append(row, s.Client, s.Identity, s.IKE, s.ESP, strings.Join(s.Quirks, " "))
 		}
 		rows = append(rows, row)
 	}
 	return a.table(rows...)
+}
+
+// printQuirks tells what allowances are made for the clients of sessions.
+func (a *app) printQuirks(list []admin.Session) {
+	var ids []string
+	for _, s := range list {
+		ids = append(ids, s.Quirks...)
+	}
+	if len(ids) > 0 {
+		fmt.Fprintln(a.out, "\nallowances for the client:")
+	}
+	for _, q := range ikev2.AllQuirks() {
+		if slices.Contains(ids, q.String()) {
+			fmt.Fprintf(a.out, "  %-4s %s\n", q, q.Meaning())
+		}
+	}
 }
 
 func addresses(list []netip.Addr) string {

@@ -68,6 +68,9 @@ func (a *app) printRefusals(list []admin.Refusal) {
 		for _, e := range r.Evidence {
 			fmt.Fprintf(a.out, "    %s: %s\n", visible(e.Key), visible(e.Value))
 		}
+		if len(r.Quirks) > 0 {
+			fmt.Fprintf(a.out, "    allowances made: %s\n", visible(strings.Join(r.Quirks, " ")))
+		}
 		if r.Advice != "" {
 			fmt.Fprintf(a.out, "  > %s\n", visible(r.Advice))
 		}

@@ -53,6 +53,7 @@ type Session struct {
 	Peer        string       `json:"peer"`             // where its packets come from
 	Local       string       `json:"local"`            // the gateway's address they come to
 	Client      string       `json:"client,omitempty"` // kind of client, where it was recognised
+	Quirks      []string     `json:"quirks"`           // allowances made for it, by id, see ike.quirks_off
 	Addresses   []netip.Addr `json:"addresses"`        // inner ones
 	Established time.Time    `json:"established"`      // when the login was complete
 	IKE         string       `json:"ike"`              // what was chosen, in strongSwan's notation
@@ -117,6 +118,7 @@ type Refusal struct {
 	User     string     `json:"user,omitempty"`     // as claimed
 	Identity string     `json:"identity,omitempty"` // IDi, as claimed
 	Client   string     `json:"client,omitempty"`   // kind of client, where it was recognised
+	Quirks   []string   `json:"quirks,omitempty"`   // allowances made for it, by id, see ike.quirks_off
 	Cause    string     `json:"cause"`              // stable name
 	Text     string     `json:"text"`               // a sentence for the cause
 	Evidence []Evidence `json:"evidence,omitempty"` // what the gateway saw

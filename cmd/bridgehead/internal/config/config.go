@@ -82,9 +82,10 @@ type ESP struct {
 // Encap is a word of ike.encap.
 type Encap string
 
-// Words of ike.encap. EncapAuto stands alone.
+// Words of ike.encap. EncapAuto and EncapNone stand alone.
 const (
 	EncapAuto Encap = "auto" // IPv4 where the data plane is userspace, which is quicker so
+	EncapNone Encap = "none" // only where there is a NAT
 	EncapIPv4 Encap = "ipv4"
 	EncapIPv6 Encap = "ipv6"
 )

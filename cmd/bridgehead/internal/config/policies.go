@@ -27,7 +27,7 @@ func uniqueKind() kind[ikev2.Unique] {
 }
 
 func encapKind() kind[Encap] {
-	words := choice(string(EncapAuto), string(EncapIPv4), string(EncapIPv6))
+	words := choice(string(EncapAuto), string(EncapNone), string(EncapIPv4), string(EncapIPv6))
 	return kind[Encap]{unstable.String, words.expected, func(v *value) (Encap, error) {
 		w, err := words.parse(v)
 		return Encap(w), err
@@ -76,8 +76,9 @@ const (
 // validatePolicies checks what sessions are held to.
 func (c *Config) validatePolicies() []Problem {
 	var problems []Problem
-	if list := c.IKE.Encap; len(list) > 1 && slices.Contains(list, EncapAuto) {
-		problems = append(problems, c.At("ike.encap", -1, `ike.encap: "auto" beside others`, `expected "auto" alone, or a list of "ipv4" and "ipv6"`))
+	alone := func(e Encap) bool { return e == EncapAuto || e == EncapNone }
+	if list := c.IKE.Encap; len(list) > 1 && slices.ContainsFunc(list, alone) {
+		problems = append(problems, c.At("ike.encap", -1, `ike.encap: "auto" or "none" beside others`, `expected "auto" or "none" alone, or a list of "ipv4" and "ipv6"`))
 	}
 	if slices.Contains(c.IKE.Encap, EncapIPv6) && slices.Contains(c.IKE.QuirksOff, ikev2.QuirkD5) {
 		problems = append(problems, c.Warn("ike.encap", -1, "ike.encap: Android's own client gives up when it is told of a NAT over IPv6", `take "ipv6" out, or D5 out of ike.quirks_off, which spares Android`))

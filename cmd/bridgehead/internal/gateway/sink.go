@@ -70,7 +70,7 @@ func sessionEvent(e ikev2.SessionEvent) admin.Event {
 func refusal(r *ikev2.Refusal) admin.Refusal {
 	out := admin.Refusal{
 		Time: r.Time, Silent: r.Silent, Session: r.Session, Peer: r.Peer.String(), User: r.User, Identity: r.Identity,
-		Client: r.Client, Cause: string(r.Cause), Advice: r.Advice,
+		Client: r.Client, Quirks: quirkIDs(r.Quirks), Cause: string(r.Cause), Advice: r.Advice,
 		Text: r.Text, Remedy: r.Remedy, Likely: r.Likely,
 	}
 	if r.Local.IsValid() {
@@ -85,7 +85,7 @@ func refusal(r *ikev2.Refusal) admin.Refusal {
 // sessionOf puts a session into the form of the control socket.
 func sessionOf(i ikev2.SessionInfo) admin.Session {
 	s := admin.Session{
-		ID: i.ID, User: i.User, Identity: i.Identity, Peer: i.Remote.String(), Local: i.Local.String(), Client: i.Client,
+		ID: i.ID, User: i.User, Identity: i.Identity, Peer: i.Remote.String(), Local: i.Local.String(), Client: i.Client, Quirks: quirkIDs(i.Quirks),
 		Addresses: inner(i), Established: i.Since, IKE: i.IKE, ESP: strings.Join(i.ESP, ","),
 	}
 	for _, u := range i.Usage {
@@ -96,6 +96,15 @@ func sessionOf(i ikev2.SessionInfo) admin.Session {
 		}
 	}
 	return s
+}
+
+// quirkIDs names quirks for the control socket.
+func quirkIDs(list []ikev2.Quirk) []string {
+	ids := make([]string, len(list))
+	for i, q := range list {
+		ids[i] = q.String()
+	}
+	return ids
 }
 
 // inner lists a session's inner addresses.

@@ -30,7 +30,7 @@ func encapsulation(v string) (string, error) {
 	case isOneOf(yes, v):
 		return quoteList([]string{"ipv4", "ipv6"}), nil
 	case isOneOf(no, v):
-		return "[]", nil
+		return quote("none"), nil
 	}
 	return "", errors.New("yes or no")
 }
