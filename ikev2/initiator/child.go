@@ -123,12 +123,32 @@ func within(given, asked []message.Selector) bool {
 // until its deletion has been agreed (RFC 7296 §2.8).
 func (sa *SA) replace(next *child, out *Outbox) {
 	old := sa.child
-	sa.retired = append(sa.retired, old)
-	if old.installed {
-		next.installed = true
-		out.Plane = append(out.Plane, Change{Kind: ReplaceChild, Old: old.esp.ID, Child: next.esp})
+	if sa.child = next; old == nil { // the gateway has deleted it meanwhile
+		next.installed = sa.cfg.Plane != nil
+		if next.installed {
+			out.Plane = append(out.Plane, Change{Kind: InstallChild, Child: next.esp})
+		}
+		return
 	}
-	sa.child = next
+	sa.retired = append(sa.retired, old)
+	next.follow(old, out)
+}
+
+// follow installs a Child SA where the one before it was.
+func (c *child) follow(before *child, out *Outbox) {
+	if c.installed = before.installed; c.installed {
+		out.Plane = append(out.Plane, Change{Kind: ReplaceChild, Old: before.esp.ID, Child: c.esp})
+	}
+}
+
+// addRedundant takes in a Child SA of ours that lost to the gateway's rekey and
+// is about to be deleted. It only receives (RFC 7296 §2.8.1).
+func (sa *SA) addRedundant(c *child, out *Outbox) {
+	c.esp.Sending = esp.SendNever
+	sa.retired = append(sa.retired, c)
+	if sa.child != nil {
+		c.follow(sa.child, out)
+	}
 }
 
 // remove forgets a retired Child SA.

@@ -38,7 +38,7 @@ func (c *Client) HandleIKE(batch []transport.Datagram) {
 			continue
 		}
 		c.mu.RLock()
-		s := c.sessions[OwnSPI(h)]
+		s := c.sessions[h.ReceiverSPI()]
 		c.mu.RUnlock()
 		if s != nil {
 			s.deliver(d.Data)

@@ -115,8 +115,8 @@ func TestRekeyIKE(t *testing.T) {
 		if err := c.done(); err != nil {
 			t.Fatal(err)
 		}
-		if c.sa.ike == before || c.sa.old != nil || c.sa.ike.requests.NextID() != 0 {
-			t.Errorf("IKE SA %p before, %p now, old %p", before, c.sa.ike, c.sa.old)
+		if c.sa.ike == before || len(c.sa.others) != 0 || c.sa.ike.requests.NextID() != 0 {
+			t.Errorf("IKE SA %p before, %p now, others %v", before, c.sa.ike, c.sa.others)
 		}
 		for _, k := range before.keys.D {
 			if k != 0 {
@@ -254,13 +254,13 @@ func TestGatewayRequestsAreAnsweredAsTheyDeserve(t *testing.T) {
 			child, _ := c.sa.Child()
 			return c.askRekey(child.Out.SPI, &message.Unknown{Kind: 200, Critical: true})
 		}, message.UnsupportedCriticalPayload},
-		{"rekey while ours is under way", func(c *conn) []message.Payload {
+		{"rekey while ours of the IKE SA is under way", func(c *conn) []message.Payload {
 			child, _ := c.sa.Child()
 			c.lose = func(toGateway bool, n int, data []byte) bool {
 				m, err := message.Parse(data)
 				return err == nil && toGateway && !m.Header.IsResponse()
 			}
-			c.handle(RekeyChild{})
+			c.handle(RekeyIKE{})
 			return c.askRekey(child.Out.SPI)
 		}, message.TemporaryFailure},
 		{"a further Child SA", func(c *conn) []message.Payload {
@@ -308,7 +308,7 @@ func TestGatewayRekeysIKE(t *testing.T) {
 	keys := old.suite.DeriveRekey(old.suite.PRF, old.keys.D, shared, nonce, message.Find[*message.Nonce](answer).Data, spi, spir)
 	g.sessions = append(g.sessions, g.newSA(old.suite, keys, spi, spir, true))
 	c.deliver(g.request(old, message.ExchangeInformational, &message.Delete{Protocol: message.ProtocolIKE}))
-	if c.sa.old != nil {
+	if len(c.sa.others) != 0 {
 		t.Error("the old IKE SA is still there")
 	}
 	for _, command := range []Command{Liveness{}, RekeyChild{}, RekeyIKE{}} {

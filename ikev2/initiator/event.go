@@ -118,7 +118,8 @@ func (Unsent) event() {}
 // Established, Done, Rekeyed, Moved and Closed.
 type Notice interface{ notice() }
 
-// Bound tells that messages for SPI belong to this SA from now on (OwnSPI).
+// Bound tells that messages for SPI, their receiver's, belong to this SA from
+// now on.
 // The caller acts on it before it sends.
 type Bound struct{ SPI message.SPI }
 

@@ -77,8 +77,8 @@ func (sa *SA) relocate(now time.Time, m Move, out *Outbox) error {
 	}
 	sa.endpoints = next
 	sa.natt = true // MOBIKE runs on port 4500 (RFC 4555 §3.3)
-	for _, g := range []*generation{sa.ike, sa.old} {
-		if g != nil && g.requests.Outstanding() {
+	for _, g := range sa.generations() {
+		if g.requests.Outstanding() {
 			sa.send(g.requests.Again(now, sa.cfg.Retransmit, sa.cfg.Rand), out)
 		}
 	}

@@ -52,8 +52,8 @@ func (sa *SA) receive(now time.Time, data []byte, out *Outbox) error {
 // generationOf finds the IKE SA of a message from the gateway; nil if there
 // is none, or if the flags claim that we sent it.
 func (sa *SA) generationOf(h message.Header) *generation {
-	for _, g := range []*generation{sa.ike, sa.old} {
-		if g != nil && g.spii == h.InitiatorSPI && g.spir == h.ResponderSPI && h.FromInitiator() != g.initiator {
+	for _, g := range sa.generations() {
+		if g.spii == h.InitiatorSPI && g.spir == h.ResponderSPI && h.FromInitiator() != g.initiator {
 			return g
 		}
 	}
@@ -100,15 +100,15 @@ func (sa *SA) tick(now time.Time, out *Outbox) error {
 	if sa.state == stateInit {
 		return sa.tickInit(now, out)
 	}
-	for _, g := range []*generation{sa.ike, sa.old} {
-		if g == nil {
-			continue
-		}
+	for _, g := range sa.generations() {
 		g.inRequests.Expire(now)
 		again, gaveUp := g.requests.Due(now, sa.cfg.Retransmit, sa.cfg.Rand)
 		switch {
-		case gaveUp && g == sa.old:
-			sa.forgetOld(out)
+		case g != sa.ike && (gaveUp || !now.Before(g.until)):
+			sa.forget(g, out)
+		case gaveUp && g.rival() != nil: // the gateway goes on there
+			sa.takeOver(now, g.rival(), out)
+			sa.forget(g, out)
 		case gaveUp:
 			return sa.overdue(now, g)
 		case again != nil:
@@ -168,11 +168,10 @@ func (sa *SA) deadline() time.Time {
 	if sa.state == stateInit {
 		earliest(sa.login.requests.Deadline())
 	}
-	for _, g := range []*generation{sa.ike, sa.old} {
-		if g != nil {
-			earliest(g.requests.Deadline())
-			earliest(g.inRequests.Deadline())
-		}
+	for _, g := range sa.generations() {
+		earliest(g.requests.Deadline())
+		earliest(g.inRequests.Deadline())
+		earliest(g.until)
 	}
 	if sa.keepsAlive() {
 		earliest(sa.keepNext)

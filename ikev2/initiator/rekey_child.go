@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"bridgehead/ikev2/esp"
 	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/suite"
 )
@@ -19,7 +20,8 @@ type rekeyChildTask struct {
 	offered []message.Proposal
 	pair    suite.KeyPair // nil without key exchange
 	group   suite.Group
-	again   bool // the gateway asked for another group once
+	again   bool   // the gateway asked for another group once
+	lowest  []byte // nonce of the gateway's rekey of the same Child SA, come meanwhile; nil: none
 }
 
 func (*rekeyChildTask) step() Step { return StepRekeyChild }
@@ -78,45 +80,71 @@ func (sa *SA) sendRekeyChild(now time.Time, t *rekeyChildTask, out *Outbox) erro
 // leaves everything as it was.
 func (t *rekeyChildTask) answer(sa *SA, now time.Time, r response, out *Outbox) error {
 	if n := refusal(r.payloads); n != nil {
-		if g, ok := otherGroup(n, t.offered, t.group); ok && !t.again {
-			t.group, t.again = g, true
-			if err := sa.sendRekeyChild(now, t, out); err != nil {
-				sa.done(err, out)
-			}
-			return nil
-		}
-		sa.done(refusedRekey(StepRekeyChild, message.ProtocolESP, n, t.offered), out)
-		return nil
+		return t.refused(sa, now, n, out)
 	}
-	next, err := t.agree(sa, r.payloads)
+	next, nr, err := t.agree(sa, r.payloads)
 	if err != nil {
 		// The gateway has a Child SA that we cannot use; the IKE SA is of no
 		// use either when both ends differ about what it carries.
 		return err
 	}
+	if t.lowest != nil && bytes.Compare(lower(t.nonce, nr), t.lowest) < 0 {
+		sa.addRedundant(next, out)
+		return sa.deleteChild(now, next, StepRekeyChild, out)
+	}
+	next.esp.Sending = esp.SendAtOnce
 	sa.replace(next, out)
 	return sa.deleteChild(now, t.old, StepRekeyChild, out)
 }
 
-func (t *rekeyChildTask) agree(sa *SA, ps []message.Payload) (*child, error) {
+// refused obeys a refusal. What is wanted has come to be if the gateway has
+// rekeyed the Child SA itself (RFC 7296 §2.25.1).
+func (t *rekeyChildTask) refused(sa *SA, now time.Time, n *message.Notify, out *Outbox) error {
+	switch g, ok := otherGroup(n, t.offered, t.group); {
+	case t.lowest != nil:
+		sa.done(nil, out)
+	case sa.child == nil:
+		return &DeletedError{at: at{StepDelete}, ChildOnly: true}
+	case ok && !t.again:
+		t.group, t.again = g, true
+		if err := sa.sendRekeyChild(now, t, out); err != nil {
+			sa.done(err, out)
+		}
+	default:
+		sa.done(refusedRekey(StepRekeyChild, message.ProtocolESP, n, t.offered), out)
+	}
+	return nil
+}
+
+// lower is the lower of two nonces, by their first octet that differs (RFC
+// 7296 §2.8.1).
+func lower(a, b []byte) []byte {
+	if bytes.Compare(a, b) < 0 {
+		return a
+	}
+	return b
+}
+
+// agree makes the new Child SA and gives the gateway's nonce.
+func (t *rekeyChildTask) agree(sa *SA, ps []message.Payload) (*child, []byte, error) {
 	offer, nonce, ke := message.Find[*message.SA](ps), message.Find[*message.Nonce](ps), message.Find[*message.KE](ps)
 	tsi, tsr := message.FindTS(ps, false), message.FindTS(ps, true)
 	switch {
 	case offer == nil:
-		return nil, missing(StepRekeyChild, "SA")
+		return nil, nil, missing(StepRekeyChild, "SA")
 	case nonce == nil:
-		return nil, missing(StepRekeyChild, "Nonce")
+		return nil, nil, missing(StepRekeyChild, "Nonce")
 	}
 	choice, err := accept(StepRekeyChild, message.ProtocolESP, t.offered, offer)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkSelectors(StepRekeyChild, tsi, tsr, t.old.esp.Local, t.old.esp.Remote); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	shared, err := t.exchanged(choice, ke)
 	if err != nil {
-		return nil, &ProtocolError{at{StepRekeyChild}, err}
+		return nil, nil, &ProtocolError{at{StepRekeyChild}, err}
 	}
 	defer shared.Wipe()
 	next, err := sa.newChild(agreement{
@@ -124,9 +152,9 @@ func (t *rekeyChildTask) agree(sa *SA, ps []message.Payload) (*child, error) {
 		tsi: cloneSelectors(tsi), tsr: cloneSelectors(tsr), generation: sa.ike,
 	})
 	if err != nil {
-		return nil, &ProtocolError{at{StepRekeyChild}, err}
+		return nil, nil, &ProtocolError{at{StepRekeyChild}, err}
 	}
-	return next, nil
+	return next, nonce.Data, nil
 }
 
 // exchanged is the shared secret of the key exchange, nil if there was none:

@@ -1,8 +1,10 @@
 package initiator
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bridgehead/ikev2/exchange"
@@ -18,6 +20,9 @@ type rekeyIKETask struct {
 	pair    suite.KeyPair
 	group   suite.Group
 	again   bool
+	of      *generation // which is rekeyed
+	rival   *generation // what the gateway's rekey of the same made; nil: none
+	lowest  []byte      // nonce of that exchange
 }
 
 func (*rekeyIKETask) step() Step { return StepRekeyIKE }
@@ -25,7 +30,7 @@ func (*rekeyIKETask) step() Step { return StepRekeyIKE }
 // rekeyIKE sends a CREATE_CHILD_SA request with the suite in use (RFC 7296
 // §1.3.2).
 func (sa *SA) rekeyIKE(now time.Time, out *Outbox) error {
-	t := &rekeyIKETask{group: sa.ike.suite.Group}
+	t := &rekeyIKETask{group: sa.ike.suite.Group, of: sa.ike}
 	var err error
 	if t.spi, err = sa.randomSPI(); err != nil {
 		return &LocalError{at{StepRekeyIKE}, err}
@@ -53,9 +58,19 @@ func (sa *SA) sendRekeyIKE(now time.Time, t *rekeyIKETask, out *Outbox) error {
 	return sa.request(now, sa.ike, message.ExchangeCreateChildSA, ps, t, out)
 }
 
-// answer moves to the new IKE SA and deletes the old one.
+// answer moves to the new IKE SA and deletes the old one; or it deletes the
+// new one, where the gateway's rekey of the same IKE SA counts (RFC 7296
+// §2.8.2).
 func (t *rekeyIKETask) answer(sa *SA, now time.Time, r response, out *Outbox) error {
+	rival := t.contender()
 	if n := refusal(r.payloads); n != nil {
+		switch {
+		case t.of != sa.ike:
+			return nil
+		case rival != nil:
+			sa.takeOver(now, rival, out)
+			return nil
+		}
 		if g, ok := otherGroup(n, t.offered, t.group); ok && !t.again {
 			t.group, t.again = g, true
 			if err := sa.sendRekeyIKE(now, t, out); err != nil {
@@ -66,43 +81,57 @@ func (t *rekeyIKETask) answer(sa *SA, now time.Time, r response, out *Outbox) er
 		sa.done(refusedRekey(StepRekeyIKE, message.ProtocolIKE, n, t.offered), out)
 		return nil
 	}
-	next, err := t.agree(sa, r.payloads)
+	next, nr, err := t.agree(r.payloads)
 	if err != nil {
 		return err
 	}
-	sa.succeed(next, out)
+	out.Notices = append(out.Notices, Bound{next.ownSPI()})
 	ps := []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}
-	return sa.request(now, sa.old, message.ExchangeInformational, ps, forgetTask{}, out)
+	lost := rival != nil && bytes.Compare(lower(t.nonce, nr), t.lowest) < 0
+	if t.of != sa.ike || lost {
+		if lost {
+			sa.takeOver(now, rival, out)
+		}
+		next.until = now.Add(replacedStays)
+		sa.others = append(sa.others, next)
+		return sa.request(now, next, message.ExchangeInformational, ps, forgetTask{of: next}, out)
+	}
+	if rival != nil { // the gateway is about to delete it
+		rival.contends = false
+	}
+	sa.succeed(now, next)
+	return sa.request(now, t.of, message.ExchangeInformational, ps, forgetTask{of: t.of, rekeyed: true}, out)
 }
 
-func (t *rekeyIKETask) agree(sa *SA, ps []message.Payload) (*generation, error) {
+// agree makes the new IKE SA and gives the gateway's nonce.
+func (t *rekeyIKETask) agree(ps []message.Payload) (*generation, []byte, error) {
 	offer, nonce, ke := message.Find[*message.SA](ps), message.Find[*message.Nonce](ps), message.Find[*message.KE](ps)
 	switch {
 	case offer == nil:
-		return nil, missing(StepRekeyIKE, "SA")
+		return nil, nil, missing(StepRekeyIKE, "SA")
 	case nonce == nil:
-		return nil, missing(StepRekeyIKE, "Nonce")
+		return nil, nil, missing(StepRekeyIKE, "Nonce")
 	case ke == nil:
-		return nil, missing(StepRekeyIKE, "KE")
+		return nil, nil, missing(StepRekeyIKE, "KE")
 	}
 	choice, err := accept(StepRekeyIKE, message.ProtocolIKE, t.offered, offer)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if choice.Group() != t.group || ke.Group != uint16(t.group) || len(choice.SPI) != len(message.SPI{}) {
-		return nil, &ProtocolError{at{StepRekeyIKE}, fmt.Errorf("ikev2: KE payload of group %s and proposal with %s and SPI %x, expected %s and an SPI of 8 octets",
+		return nil, nil, &ProtocolError{at{StepRekeyIKE}, fmt.Errorf("ikev2: KE payload of group %s and proposal with %s and SPI %x, expected %s and an SPI of 8 octets",
 			suite.Group(ke.Group), choice.Group(), choice.SPI, t.group)}
 	}
 	shared, err := t.pair.Shared(ke.Data)
 	if err != nil {
-		return nil, &ProtocolError{at{StepRekeyIKE}, err}
+		return nil, nil, &ProtocolError{at{StepRekeyIKE}, err}
 	}
 	defer shared.Wipe()
-	next, err := sa.ike.successor(choice, shared, t.nonce, nonce.Data, t.spi, message.SPI(choice.SPI), true)
+	next, err := t.of.successor(choice, shared, t.nonce, nonce.Data, t.spi, message.SPI(choice.SPI), true)
 	if err != nil {
-		return nil, &ProtocolError{at{StepRekeyIKE}, err}
+		return nil, nil, &ProtocolError{at{StepRekeyIKE}, err}
 	}
-	return next, nil
+	return next, nonce.Data, nil
 }
 
 // successor is the IKE SA that replaces g (RFC 7296 §2.18). Its message ids
@@ -123,40 +152,76 @@ func (g *generation) successor(choice suite.Choice, shared suite.Secret, ni, nr 
 	return &generation{number: g.number, spii: spii, spir: spir, initiator: initiator, suite: algorithms, keys: keys, protection: protection}, nil
 }
 
+// replacedStays is how long an IKE SA that nobody deletes stays after another
+// has replaced it.
+const replacedStays = time.Minute
+
 // succeed puts a new IKE SA in the place of the one in use, whose Child SAs
 // it inherits.
-func (sa *SA) succeed(next *generation, out *Outbox) {
-	sa.forgetOld(out)
-	sa.old, sa.ike = sa.ike, next
+func (sa *SA) succeed(now time.Time, next *generation) {
+	sa.others = slices.DeleteFunc(sa.others, func(g *generation) bool { return g == next })
+	sa.ike.until = now.Add(replacedStays)
+	sa.others = append(sa.others, sa.ike)
+	next.contends, next.until = false, time.Time{}
+	sa.ike = next
 	sa.result.IKE = next.suite.String()
-	out.Notices = append(out.Notices, Bound{next.ownSPI()})
 }
 
-// forgetOld ends the IKE SA that was replaced.
-func (sa *SA) forgetOld(out *Outbox) {
-	if sa.old == nil {
-		return
+// takeOver goes on with the IKE SA that the gateway's rekey made while ours was
+// under way, which ends with that: should it succeed yet, what it made is ours
+// to delete.
+func (sa *SA) takeOver(now time.Time, next *generation, out *Outbox) {
+	sa.succeed(now, next)
+	out.Notices = append(out.Notices, Rekeyed{Step: StepRekeyIKE, ByPeer: true})
+	sa.done(nil, out)
+}
+
+// rival is what the gateway's rekey made of an IKE SA that we are rekeying; nil
+// if there is none that could take over.
+func (g *generation) rival() *generation {
+	if t, ok := g.task.(*rekeyIKETask); ok {
+		return t.contender()
 	}
-	t := sa.old.task
-	sa.old.keys.Wipe()
-	out.Notices = append(out.Notices, Unbound{sa.old.ownSPI()})
-	sa.old = nil
-	if _, ours := t.(forgetTask); ours {
-		out.Notices = append(out.Notices, Rekeyed{Step: StepRekeyIKE})
+	return nil
+}
+
+func (t *rekeyIKETask) contender() *generation {
+	if t.rival == nil || !t.rival.contends {
+		return nil
 	}
-	if t != nil {
-		sa.done(nil, out)
+	return t.rival
+}
+
+// forget ends an IKE SA that is not in use any more.
+func (sa *SA) forget(g *generation, out *Outbox) {
+	sa.others = slices.DeleteFunc(sa.others, func(o *generation) bool { return o == g })
+	g.keys.Wipe()
+	g.contends = false
+	out.Notices = append(out.Notices, Unbound{g.ownSPI()})
+	if t, ok := g.task.(forgetTask); ok {
+		t.end(sa, out)
 	}
 }
 
 // forgetTask waits for the gateway to agree to the deletion of an IKE SA that
-// we replaced. A silent gateway changes nothing: the new one stands.
-type forgetTask struct{}
+// we replaced or that is redundant. A silent gateway changes nothing.
+type forgetTask struct {
+	of      *generation
+	rekeyed bool // the last step of our rekey
+}
 
 func (forgetTask) step() Step { return StepRekeyIKE }
 
-func (forgetTask) answer(sa *SA, now time.Time, _ response, out *Outbox) error {
-	sa.old.task = forgetTask{}
-	sa.forgetOld(out)
+func (t forgetTask) answer(sa *SA, _ time.Time, _ response, out *Outbox) error {
+	sa.forget(t.of, out)
+	t.end(sa, out)
 	return nil
+}
+
+// end is that of a command too, if the deletion was its last step.
+func (t forgetTask) end(sa *SA, out *Outbox) {
+	if t.rekeyed {
+		out.Notices = append(out.Notices, Rekeyed{Step: StepRekeyIKE})
+		sa.done(nil, out)
+	}
 }

@@ -27,6 +27,9 @@ func (sa *SA) receiveRequest(now time.Time, g *generation, h message.Header, ps 
 		return nil
 	}
 	g.responses.Begin()
+	if g.contends && !endsIKE(ps) { // to the gateway it is the one that counts
+		sa.takeOver(now, g, out)
+	}
 	answer, then := sa.actOn(now, g, h, ps, bad, out)
 	datagrams, err := g.protection.Seal(g.header(h.Exchange, h.MessageID, true), answer, sa.fragmentLimit(), sa.cfg.Rand)
 	if err != nil {
@@ -51,7 +54,7 @@ func (sa *SA) actOn(now time.Time, g *generation, h message.Header, ps []message
 	}
 	switch h.Exchange {
 	case message.ExchangeInformational:
-		return sa.informed(g, ps, out)
+		return sa.informed(now, g, ps, out)
 	case message.ExchangeCreateChildSA:
 		if g != sa.ike {
 			return notification(message.TemporaryFailure, nil), nil
@@ -68,12 +71,18 @@ func notification(kind message.NotifyType, data []byte) []message.Payload {
 // informed answers an INFORMATIONAL request (RFC 7296 §1.4): liveness checks
 // and notifications with nothing, a return routability check with its cookie,
 // deletions with the deletion of our half.
-func (sa *SA) informed(g *generation, ps []message.Payload, out *Outbox) (answer []message.Payload, then func() error) {
+func (sa *SA) informed(now time.Time, g *generation, ps []message.Payload, out *Outbox) (answer []message.Payload, then func() error) {
 	var gone [][]byte
 	for d := range message.All[*message.Delete](ps) {
 		switch {
-		case d.Protocol == message.ProtocolIKE && g == sa.old:
-			return nil, func() error { sa.forgetOld(out); return nil }
+		case d.Protocol == message.ProtocolIKE && (g != sa.ike || g.rival() != nil):
+			return nil, func() error {
+				if g == sa.ike { // it did not see our rekey (RFC 7296 §2.8.2)
+					sa.takeOver(now, g.rival(), out)
+				}
+				sa.forget(g, out)
+				return nil
+			}
 		case d.Protocol == message.ProtocolIKE:
 			return nil, func() error { return &DeletedError{at: at{sa.step()}} }
 		case d.Protocol == message.ProtocolESP && d.SPISize == 4:
@@ -91,7 +100,7 @@ func (sa *SA) informed(g *generation, ps []message.Payload, out *Outbox) (answer
 	if gone != nil {
 		answer = append(answer, &message.Delete{Protocol: message.ProtocolESP, SPISize: 4, SPIs: gone})
 	}
-	if sa.child == nil {
+	if _, rekeying := sa.ike.task.(*rekeyChildTask); sa.child == nil && !rekeying {
 		then = func() error { return &DeletedError{at: at{StepDelete}, ChildOnly: true} }
 	}
 	return answer, then
@@ -101,9 +110,13 @@ func (sa *SA) informed(g *generation, ps []message.Payload, out *Outbox) (answer
 // our inbound SPI (RFC 7296 §1.4.1). One that we are deleting ourselves needs
 // no answer.
 func (sa *SA) deleted(spi uint32, out *Outbox) (ours uint32, ok bool) {
+	deleting, _ := sa.ike.task.(deleteChildTask)
 	if sa.child != nil && sa.child.esp.Out.SPI == spi {
 		c := sa.child
 		sa.child = nil
+		if n := len(sa.retired); n > 0 && sa.retired[n-1] != deleting.old { // it stays with what that replaced
+			sa.child, sa.retired = sa.retired[n-1], sa.retired[:n-1]
+		}
 		sa.remove(c, out)
 		return c.esp.In.SPI, true
 	}
@@ -113,37 +126,67 @@ func (sa *SA) deleted(spi uint32, out *Outbox) (ours uint32, ok bool) {
 	}
 	c := sa.retired[i]
 	sa.remove(c, out)
-	if t, deleting := sa.ike.task.(deleteChildTask); deleting && t.old == c {
-		return 0, false
+	return c.esp.In.SPI, c != deleting.old
+}
+
+// endsIKE tells whether a request deletes its IKE SA.
+func endsIKE(ps []message.Payload) bool {
+	for d := range message.All[*message.Delete](ps) {
+		if d.Protocol == message.ProtocolIKE {
+			return true
+		}
 	}
-	return c.esp.In.SPI, true
+	return false
+}
+
+// collides tells whether the gateway's request has to wait for what we have
+// begun (RFC 7296 §2.25). Two rekeys of one SA may meet.
+func (sa *SA) collides(forIKE bool) bool {
+	switch sa.ike.task.(type) {
+	case deleteTask:
+		return true
+	case *rekeyIKETask:
+		return !forIKE
+	case *rekeyChildTask, deleteChildTask:
+		return forIKE
+	}
+	return false
 }
 
 // createChild answers a CREATE_CHILD_SA request: rekeys are taken, further
-// Child SAs are not. While a rekey of ours is under way the gateway has to
-// wait (RFC 7296 §2.25).
+// Child SAs are not.
 func (sa *SA) createChild(now time.Time, ps []message.Payload, out *Outbox) (answer []message.Payload, then func() error) {
 	offer, nonce := message.Find[*message.SA](ps), message.Find[*message.Nonce](ps)
 	if offer == nil || nonce == nil || len(offer.Proposals) == 0 {
 		return notification(message.InvalidSyntax, nil), nil
 	}
-	if sa.ike.task != nil && sa.ike.task.step() != StepLiveness || sa.old != nil {
+	forIKE := offer.Proposals[0].Protocol == message.ProtocolIKE
+	if sa.collides(forIKE) {
 		return notification(message.TemporaryFailure, nil), nil
 	}
 	if refused := sa.cfg.Profile.Demands.onServerRekey(sa, offer, message.Find[*message.KE](ps)); refused != nil {
 		return refused, nil
 	}
-	if offer.Proposals[0].Protocol == message.ProtocolIKE {
-		return sa.answerRekeyIKE(offer, nonce, ps, out), nil
+	if forIKE {
+		return sa.answerRekeyIKE(now, offer, nonce, ps, out), nil
 	}
 	rekey := message.FindNotify(ps, message.RekeySA)
 	switch {
 	case rekey == nil:
 		return notification(message.NoAdditionalSAs, nil), nil
+	case sa.isRetired(rekey):
+		return notification(message.TemporaryFailure, nil), nil
 	case sa.child == nil || rekey.Protocol != message.ProtocolESP || len(rekey.SPI) != 4 || binary.BigEndian.Uint32(rekey.SPI) != sa.child.esp.Out.SPI:
 		return []message.Payload{&message.Notify{Protocol: rekey.Protocol, SPI: rekey.SPI, Kind: message.ChildSANotFound}}, nil
 	}
 	return sa.answerRekeyChild(offer, nonce, ps, out), nil
+}
+
+// isRetired tells whether a rekey is of a Child SA that has been replaced.
+func (sa *SA) isRetired(rekey *message.Notify) bool {
+	return rekey.Protocol == message.ProtocolESP && len(rekey.SPI) == 4 && slices.ContainsFunc(sa.retired, func(c *child) bool {
+		return c.esp.Out.SPI == binary.BigEndian.Uint32(rekey.SPI)
+	})
 }
 
 // keyExchange answers a KE payload of the gateway: our public value and the
@@ -164,7 +207,7 @@ func (sa *SA) keyExchange(chosen suite.Group, ke *message.KE) (public *message.K
 
 // answerRekeyIKE takes the gateway's rekey of the IKE SA; it deletes the old
 // one itself.
-func (sa *SA) answerRekeyIKE(offer *message.SA, nonce *message.Nonce, ps []message.Payload, out *Outbox) []message.Payload {
+func (sa *SA) answerRekeyIKE(now time.Time, offer *message.SA, nonce *message.Nonce, ps []message.Payload, out *Outbox) []message.Payload {
 	ke := message.Find[*message.KE](ps)
 	var sent suite.Group
 	if ke != nil {
@@ -191,8 +234,15 @@ func (sa *SA) answerRekeyIKE(offer *message.SA, nonce *message.Nonce, ps []messa
 	if err != nil {
 		return notification(message.NoProposalChosen, nil)
 	}
-	sa.succeed(next, out)
-	out.Notices = append(out.Notices, Rekeyed{Step: StepRekeyIKE, ByPeer: true})
+	out.Notices = append(out.Notices, Bound{next.ownSPI()})
+	if t, rekeying := sa.ike.task.(*rekeyIKETask); rekeying {
+		t.rival, t.lowest = next, lower(nonce.Data, ours)
+		next.contends, next.until = true, now.Add(replacedStays)
+		sa.others = append(sa.others, next)
+	} else {
+		sa.succeed(now, next)
+		out.Notices = append(out.Notices, Rekeyed{Step: StepRekeyIKE, ByPeer: true})
+	}
 	return []message.Payload{&message.SA{Proposals: []message.Proposal{choice.Answer(spi[:])}}, &message.Nonce{Data: ours}, public}
 }
 
@@ -239,6 +289,9 @@ func (sa *SA) answerRekeyChild(offer *message.SA, nonce *message.Nonce, ps []mes
 	})
 	if err != nil {
 		return notification(message.NoProposalChosen, nil)
+	}
+	if t, rekeying := sa.ike.task.(*rekeyChildTask); rekeying && t.old == sa.child {
+		t.lowest = lower(nonce.Data, ours)
 	}
 	sa.replace(next, out)
 	out.Notices = append(out.Notices, Rekeyed{Step: StepRekeyChild, ByPeer: true})

@@ -27,9 +27,9 @@ type SA struct {
 	natRemote bool // and in front of the gateway
 	fragments bool // the gateway takes fragments (RFC 7383)
 
-	login    *login      // nil once established
-	ike      *generation // the IKE SA in use; nil until IKE_SA_INIT is answered
-	old      *generation // the one it replaced, while its deletion is under way
+	login    *login        // nil once established
+	ike      *generation   // the IKE SA in use; nil until IKE_SA_INIT is answered
+	others   []*generation // that it replaced or that are redundant, until they are deleted
 	child    *child
 	retired  []*child // replaced Child SAs the gateway has to delete
 	result   Result
@@ -115,6 +115,8 @@ type generation struct {
 	inResponses exchange.Reassembler
 	task        task
 	firstSent   time.Time // of the outstanding request
+	contends    bool      // made by the gateway while our rekey of the same IKE SA is under way
+	until       time.Time // when it is forgotten if nobody deletes it; zero while in use
 }
 
 // task is an exchange of ours that waits for its answer. Each exchange has
@@ -257,11 +259,9 @@ func (sa *SA) close(err error, out *Outbox) {
 	for _, c := range sa.queue {
 		out.Notices = append(out.Notices, Done{c, err})
 	}
-	for _, g := range []*generation{sa.old, sa.ike} {
-		if g != nil {
-			g.keys.Wipe()
-			out.Notices = append(out.Notices, Unbound{g.ownSPI()})
-		}
+	for _, g := range sa.generations() {
+		g.keys.Wipe()
+		out.Notices = append(out.Notices, Unbound{g.ownSPI()})
 	}
 	if sa.login != nil {
 		sa.login.wipe()
@@ -269,9 +269,17 @@ func (sa *SA) close(err error, out *Outbox) {
 			out.Notices = append(out.Notices, Unbound{sa.login.spi})
 		}
 	}
-	sa.queue, sa.login, sa.ike, sa.old, sa.child, sa.retired = nil, nil, nil, nil, nil, nil
+	sa.queue, sa.login, sa.ike, sa.others, sa.child, sa.retired = nil, nil, nil, nil, nil, nil
 	sa.state = stateClosed
 	out.Notices = append(out.Notices, Closed{err})
+}
+
+// generations are all IKE SAs that there are, the one in use first.
+func (sa *SA) generations() []*generation {
+	if sa.ike == nil {
+		return nil
+	}
+	return append([]*generation{sa.ike}, sa.others...)
 }
 
 // ownSPI is this end's SPI, by which the gateway's messages find the SA.
@@ -280,15 +288,6 @@ func (g *generation) ownSPI() message.SPI {
 		return g.spii
 	}
 	return g.spir
-}
-
-// OwnSPI is the receiver's SPI of a message: that of the initiator if the
-// original responder sent it, else the responder's (RFC 7296 §3.1).
-func OwnSPI(h message.Header) message.SPI {
-	if h.FromInitiator() {
-		return h.ResponderSPI
-	}
-	return h.InitiatorSPI
 }
 
 func (g *generation) header(x message.ExchangeType, id uint32, response bool) message.Header {

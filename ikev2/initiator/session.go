@@ -116,6 +116,9 @@ func (s *Session) step1(ev Event, out *Outbox) (closed bool) {
 		out.Reset()
 		s.sa.Handle(s.cfg.Now(), ev, out)
 		s.bindings(out.Notices)
+		// First the data plane: the gateway sends at once on what it is told of,
+		// and takes nothing on what it is told to delete.
+		next := s.change(out.Plane)
 		var unsent error
 		if len(out.Send) > 0 {
 			unsent = s.client.transport.SendIKE(out.Send)
@@ -123,8 +126,7 @@ func (s *Session) step1(ev Event, out *Outbox) (closed bool) {
 		if out.KeepAlive {
 			s.keepAlive()
 		}
-		ev = s.change(out.Plane)
-		if ev == nil && unsent != nil {
+		if ev = next; ev == nil && unsent != nil {
 			ev = Unsent{unsent}
 		}
 		closed = s.publish(out.Notices) || closed
