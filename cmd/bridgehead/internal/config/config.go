@@ -53,6 +53,9 @@ type Addresses struct {
 	// Announce is the interface on which the gateway answers ARP and NDP for
 	// clients; empty: none.
 	Announce string
+	// DHCPInform answers the DHCPINFORM of Windows, which takes its split routes
+	// from there; default true.
+	DHCPInform bool
 }
 
 // IKE is [ike].
@@ -174,7 +177,8 @@ const DefaultControl = "/run/bridgehead/control.sock"
 // Default gives the configuration of an empty file: what is required is empty.
 func Default() *Config {
 	return &Config{
-		Server: Server{IKEPort: 500, NATTPort: 4500},
+		Server:    Server{IKEPort: 500, NATTPort: 4500},
+		Addresses: Addresses{DHCPInform: true},
 		IKE: IKE{
 			Proposals: suite.DefaultIKE(), Order: suite.GatewayOrder,
 			FragmentSize: 1280, DPD: 40 * time.Minute, LoginTimeout: time.Minute,

@@ -151,7 +151,8 @@ var schema = []setting{
 	need(many("addresses.pools", "where clients' addresses come from", poolKind(), func(c *Config) *[]Pool { return &c.Addresses.Pools })),
 	many("addresses.dns", "name servers for clients", addressKind(), func(c *Config) *[]netip.Addr { return &c.Addresses.DNS }),
 	many("addresses.subnets", "what clients may reach; none listed: everything", prefixKind(), func(c *Config) *[]netip.Prefix { return &c.Addresses.Subnets }),
-	many("addresses.domains", "domains that clients resolve through the tunnel (RFC 8598)", domainKind(), func(c *Config) *[]string { return &c.Addresses.Domains }),
+	many("addresses.domains", "domains that clients resolve through the tunnel where only subnets go through it (RFC 8598)", domainKind(), func(c *Config) *[]string { return &c.Addresses.Domains }),
+	one("addresses.dhcp_inform", "answer DHCPINFORM inside the tunnel, from which Windows takes its split routes", boolKind(), func(c *Config) *bool { return &c.Addresses.DHCPInform }),
 	one("addresses.announce", `interface on which ARP and NDP are answered for clients; "": none`, optional(deviceKind()), func(c *Config) *string { return &c.Addresses.Announce }),
 
 	one("ike.proposals", "what IKE is protected with", proposalsKind(`proposals such as "aes256-sha256-modp2048,aes128gcm16-prfsha256-x25519"`, parseIKE), func(c *Config) *suite.Proposals { return &c.IKE.Proposals }),

@@ -38,6 +38,7 @@ func (c *Config) validate() []Problem {
 		problems = append(problems, c.At("hooks.timeout", -1, fmt.Sprintf("hooks.timeout: %s is too short for any program", d), "expected 100ms or more; 10s suits most"))
 	}
 	problems = append(problems, c.validatePolicies()...)
+	problems = append(problems, c.validateSplit()...)
 	return append(problems, c.validateFiles()...)
 }
 

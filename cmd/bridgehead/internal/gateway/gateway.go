@@ -58,6 +58,7 @@ type Gateway struct {
 	cautions  []string           // what on the host may keep traffic from flowing
 	announcer *hostnet.Announcer // nil: clients are not announced
 	script    *hostnet.Script    // nil: no program hears of sessions
+	informs   *informs           // nil: DHCPINFORM is not answered
 	responder *ikev2.Responder
 	admin     *admin.Server
 
@@ -76,7 +77,8 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 	g.metrics = newMetrics(registry, o.Version)
 	for _, step := range []func(ctx context.Context) error{
 		func(context.Context) error { return forbidCoreDumps() },
-		g.openIdentities, g.openUsers, g.openLeases, g.openTransport, g.openTunnel,
+		g.openIdentities, g.openUsers, g.openLeases,
+		func(context.Context) error { return g.openInforms(false) }, g.openTransport, g.openTunnel,
 		g.openAnnouncer, g.openScript, g.makeResponder,
 		func(context.Context) error { return g.listenAdmin(registry) },
 		g.prepareHost,
@@ -89,6 +91,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 		sessions: g.responder.Sessions, counters: g.responder.Counters, halfOpen: g.responder.HalfOpen, pools: g.pools.Usage,
 		transport: g.transport.Stats, drops: g.tunnel.Drops, device: g.tunnel.Name(), certificates: g.leaves,
 	}})
+	registry.MustRegister(g.informs)
 	g.metrics.reloaded(g.started, nil)
 	return g, nil
 }
@@ -163,7 +166,7 @@ func (g *Gateway) openTransport(context.Context) error {
 func (g *Gateway) openTunnel(context.Context) error {
 	c := g.config.Load()
 	t, err := tunnel.Open(tunnel.Config{
-		Transport: g.transport, Device: c.DataPlane.Device, MTU: c.DataPlane.MTU,
+		Transport: g.transport, Device: c.DataPlane.Device, MTU: c.DataPlane.MTU, Broadcast: g.informs.broadcast(),
 	})
 	if err != nil {
 		return err
@@ -202,7 +205,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
 		Backend: &metered{g.users.backend(c.Server.Name), c.Auth.Backend, g.metrics, time.Now},
 		Leases:  g.leases(), Plane: g.tunnel,
-		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains,
+		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains, DHCPServer: g.informs.address(),
 		ForceEncapIPv4: true, // ESP in UDP is what the userspace plane is quick at
 		Limits: ikev2.Limits{
 			HalfOpen: c.IKE.HalfOpenTotal, HalfOpenPerAddress: c.IKE.HalfOpenPerAddress, CookieThreshold: c.IKE.CookieThreshold,

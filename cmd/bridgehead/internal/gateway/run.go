@@ -86,6 +86,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	answered := p.start(answering, "responder", g.responder.Run)
 	p.running.Go(func() { g.keepSystemdInformed(answering) })
 	p.running.Go(func() { g.reloadOnHangup(answering) })
+	p.running.Go(func() { g.informs.run(carrying) })
 
 	g.tellSystemd(daemon.SdNotifyReady)
 	g.logger.Info("ready", slog.Any("listen", g.Listening()), slog.String("device", g.tunnel.Name()))

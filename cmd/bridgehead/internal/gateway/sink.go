@@ -17,11 +17,12 @@ type sink struct {
 	journal *admin.Journal
 	metrics *metrics
 	visits  *visits // nil: no program hears of sessions
+	informs *informs
 }
 
 // sink is where the responder's events go.
 func (g *Gateway) sink() *sink {
-	s := &sink{journal: g.journal, metrics: g.metrics}
+	s := &sink{journal: g.journal, metrics: g.metrics, informs: g.informs}
 	if g.script != nil {
 		s.visits = &visits{g.script, &g.config}
 	}
@@ -35,6 +36,7 @@ func (s *sink) Event(e ikev2.SessionEvent) {
 		s.journal.Refuse(refusal(e.Refusal))
 		return
 	}
+	s.informs.event(e)
 	if s.visits != nil {
 		s.visits.event(e)
 	}
