@@ -80,5 +80,10 @@ func (s *Socket) send(packet []byte) error {
 	return err
 }
 
-// Close ends Run.
-func (s *Socket) Close() error { return s.raw.Close() }
+// Close ends Run. The end of Run has closed the socket, too: that is no error.
+func (s *Socket) Close() error {
+	if err := s.raw.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}

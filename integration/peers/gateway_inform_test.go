@@ -26,12 +26,21 @@ subnets = ["10.99.0.0/24", "172.20.0.0/14", "fd00:99::/64"]
 domains = ["corp.example.org"]
 `
 
-// TestWindowsGetsSplitRoutes: the program's client, looking like Windows,
-// broadcasts a DHCPINFORM through its tunnel and gets the routes of
-// addresses.subnets; whatever else it broadcasts gets nothing.
+// TestWindowsGetsSplitRoutes, whatever firewall and DHCP server the host has.
 func TestWindowsGetsSplitRoutes(t *testing.T) {
 	s := newSite(t)
-	file := s.writeConfig(t, "")
+	s.gateway.Rules("table inet strict {\nchain input {\ntype filter hook input priority filter; udp dport 67 drop\n}\n}\n")
+	holdPort67(t, s.gateway)
+	s.windowsGetsSplitRoutes(t, "")
+}
+
+// windowsGetsSplitRoutes: the program's client, looking like Windows,
+// broadcasts a DHCPINFORM through its tunnel and gets the routes of
+// addresses.subnets; whatever else it, or somebody in its place, broadcasts gets
+// nothing.
+func (s *site) windowsGetsSplitRoutes(t *testing.T, more string) {
+	t.Helper()
+	file := s.writeConfig(t, more)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -39,12 +48,14 @@ func TestWindowsGetsSplitRoutes(t *testing.T) {
 	if err := os.WriteFile(file, bytes.Replace(text, []byte("[addresses]\n"), []byte(splitRoutes), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// A firewall and a DHCP server of the host's own make no difference.
-	s.gateway.Rules("table inet strict {\nchain input {\ntype filter hook input priority filter; udp dport 67 drop\n}\n}\n")
 	s.start(t, "serve", "--config", file)
 	c := s.newClient(t, "windows")
 	p := connect(t, c.Namespace, t.TempDir(), s.root, s.outside.IPv4.String(), "--as", "windows10-dh2048")
-	w := newInformer(t, c, p, s.oneSession(t).Addresses)
+	addresses := s.oneSession(t).Addresses
+	leased := netip.MustParseAddr(addresses[slices.IndexFunc(addresses, func(a string) bool { return strings.Contains(a, ".") })])
+	_, device, _ := strings.Cut(p.Log(), "connected on ")
+	device = strings.FieldsFunc(device, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-", r) })[0]
+	w := newInformer(t, c.Namespace, device, leased)
 
 	w.send(t, 1, w.address, informType)
 	got := w.receive(t, 1)
@@ -61,6 +72,8 @@ func TestWindowsGetsSplitRoutes(t *testing.T) {
 	w.send(t, 2, w.address, discoverType)
 	w.send(t, 3, netip.MustParseAddr("192.0.2.77"), informType)
 	w.malformed(t)
+	s.inside.AddAddress("lo", leased.String()+"/32")
+	newInformer(t, s.inside, linkOf(s.inside, behind4), leased).send(t, 5, leased, informType)
 	w.send(t, 4, w.address, informType)
 	w.receive(t, 4)
 	const flood = 200
@@ -94,19 +107,21 @@ const (
 	informType   = 8
 )
 
-// informer is the DHCP client of Windows, on the tunnel's device.
+// informer is the DHCP client of Windows on a device.
 type informer struct {
 	*net.UDPConn
 	address netip.Addr
 }
 
-// newInformer opens the client's socket at a machine where p is the program's
-// client, connected.
-func newInformer(t *testing.T, c *client, p *lab.Process, addresses []string) *informer {
+// linkOf is the interface that has an address.
+func linkOf(n *lab.Namespace, address string) string {
+	return strings.Fields(n.Run("ip", "-o", "addr", "show", "to", address))[1]
+}
+
+// newInformer opens the client's socket at a machine.
+func newInformer(t *testing.T, n *lab.Namespace, device string, address netip.Addr) *informer {
 	t.Helper()
-	_, device, _ := strings.Cut(p.Log(), "connected on ")
-	device = strings.FieldsFunc(device, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-", r) })[0]
-	w := &informer{address: netip.MustParseAddr(addresses[slices.IndexFunc(addresses, func(a string) bool { return strings.Contains(a, ".") })])}
+	w := &informer{address: address}
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		failed := raw.Control(func(fd uintptr) {
@@ -121,7 +136,7 @@ func newInformer(t *testing.T, c *client, p *lab.Process, addresses []string) *i
 	}}
 	var conn net.PacketConn
 	var err error
-	c.Do(func() {
+	n.Do(func() {
 		conn, err = config.ListenPacket(context.Background(), "udp4", netip.AddrPortFrom(w.address, 68).String())
 	})
 	if err != nil {
@@ -130,6 +145,18 @@ func newInformer(t *testing.T, c *client, p *lab.Process, addresses []string) *i
 	w.UDPConn = conn.(*net.UDPConn)
 	t.Cleanup(func() { w.Close() })
 	return w
+}
+
+// holdPort67 keeps the port of DHCP servers as another program would.
+func holdPort67(t *testing.T, n *lab.Namespace) {
+	t.Helper()
+	var held net.PacketConn
+	var err error
+	n.Do(func() { held, err = net.ListenPacket("udp4", ":67") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { held.Close() })
 }
 
 // send broadcasts a message as Windows has it.
