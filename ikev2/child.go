@@ -108,7 +108,7 @@ func (sa *SA) createFirstChild(now time.Time, out *Outbox) {
 // chooseFirstChild checks that the request has what it needs, and selects.
 func (sa *SA) chooseFirstChild(out *Outbox) (suite.Choice, error) {
 	r := sa.login.child
-	if r.sa == nil || r.tsi == nil || r.tsr == nil {
+	if !sa.wantsNoChild() && (r.sa == nil || r.tsi == nil || r.tsr == nil) {
 		return suite.Choice{}, &PeerFault{Cause: CauseNoChildAsked}
 	}
 	if r.cp == nil {
@@ -119,6 +119,9 @@ func (sa *SA) chooseFirstChild(out *Outbox) (suite.Choice, error) {
 	}
 	if sa.nat.announced && !sa.nat.supported {
 		return suite.Choice{}, &PeerFault{Cause: CauseNoNATTraversal}
+	}
+	if r.none() {
+		return suite.Choice{}, nil
 	}
 	if err := sa.cfg.numbered(r.sa.Proposals); err != nil {
 		return suite.Choice{}, err
@@ -144,6 +147,10 @@ func (sa *SA) leaseClaimed(now time.Time, j *claimLease, choice suite.Choice, ou
 	sa.session.lease, sa.session.leased = j.lease, true
 	l := sa.login
 	sa.session.given = given{l.grant.Routes, l.grant.DNS, l.grant.Domains}
+	if l.child.none() {
+		sa.completeLogin(now, nil, out)
+		return
+	}
 	c, err := sa.newChild(choice, l.child, nil, l.ni, l.nr)
 	if err != nil {
 		sa.childless(now, err, out)
@@ -340,8 +347,7 @@ func (sa *SA) forgetChild(i int) {
 	}
 }
 
-// answerLogin completes the login once the Child SA carries traffic: AUTH,
-// CP, SA, TSi, TSr.
+// answerLogin completes the login once the Child SA carries traffic.
 func (sa *SA) answerLogin(now time.Time, j *installChild, choice suite.Choice, out *Outbox) {
 	if j.err != nil {
 		sa.reg.releaseSPI(j.child.In.SPI)
@@ -349,15 +355,8 @@ func (sa *SA) answerLogin(now time.Time, j *installChild, choice suite.Choice, o
 		return
 	}
 	sa.adopt(now, &j.child, suite.GroupNone, out)
-	l := sa.login
-	cp := configReply(l.child.cp, sa.session.lease, sa.given())
 	sap, tsi, tsr := childPayloads(&j.child, choice)
-	if !sa.establish(now, append([]message.Payload{cp, sap, tsi, tsr}, sa.announceMobility()...), out) {
-		return
-	}
-	sa.session.isUp = true
-	sa.reg.count(LoginsComplete)
-	out.Events = append(out.Events, SessionEvent{Kind: EventUp, Time: now, Session: sa.info()})
+	sa.completeLogin(now, []message.Payload{sap, tsi, tsr}, out)
 }
 
 // childless ends a login whose IKE SA is good but whose first Child SA is

@@ -48,6 +48,8 @@ type Config struct {
 	// Unique says what becomes of a client's former sessions when it logs in
 	// anew.
 	Unique Unique
+	// NoChildless refuses clients that log in without a Child SA (RFC 6023).
+	NoChildless bool
 	// NoMOBIKE keeps the gateway from announcing MOBIKE (RFC 4555).
 	NoMOBIKE bool
 	// Addresses are all outer addresses the gateway listens on, which a client

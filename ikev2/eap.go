@@ -32,6 +32,13 @@ func (sa *SA) beginEAP(now time.Time, j *signature, out *Outbox) {
 // answerIdentity answers the first IKE_AUTH request: IDr, our chain and AUTH,
 // and the first EAP request (RFC 7296 §2.16). The chain goes out whether it
 // was asked for or not: some clients never ask.
+//
+// A client that says EAP_ONLY_AUTHENTICATION would do without chain and AUTH
+// where the EAP method proves the gateway, makes keys and withstands guessing
+// (RFC 5998 §4). EAP-MSCHAPv2 does not withstand it: who answers in the
+// gateway's place could try passwords on what the client sends. Which method
+// comes is not known yet either, before the client has told its name. So both
+// are sent always, as the RFC lets the responder choose.
 func (sa *SA) answerIdentity(now time.Time, j *eapStep, out *Outbox) {
 	l := sa.login
 	l.conversation = j.conversation

@@ -203,24 +203,26 @@ func TestHalfOpenLimits(t *testing.T) {
 	}
 }
 
-// On IPv4 a NAT is announced where that is configured; over IPv6 the hashes
-// are exact, for Android gives up over anything else.
+// A NAT is announced by family, where that is configured; else the hashes are
+// exact.
 func TestNATDetection(t *testing.T) {
 	for _, c := range []struct {
-		name         string
-		force        bool
-		from, to     string
-		seenFrom     string // by the gateway, through a NAT
-		wantAnnounce bool
-		wantEncap    bool
+		name          string
+		force, force6 bool
+		from, to      string
+		seenFrom      string // by the gateway, through a NAT
+		wantAnnounce  bool
+		wantEncap     bool
 	}{
-		{"IPv4 without NAT", false, "198.51.100.200:500", "203.0.113.1:500", "", false, false},
-		{"IPv4 without NAT, encapsulation forced", true, "198.51.100.200:500", "203.0.113.1:500", "", true, true},
-		{"IPv4 behind a NAT", false, "10.0.0.1:500", "203.0.113.1:500", "198.51.100.9:61000", false, true},
-		{"IPv6 without NAT, encapsulation forced", true, "[2001:db8:2::9]:500", "[2001:db8:ffff::1]:500", "", false, false},
+		{"IPv4 without NAT", false, false, "198.51.100.200:500", "203.0.113.1:500", "", false, false},
+		{"IPv4 without NAT, encapsulation forced", true, false, "198.51.100.200:500", "203.0.113.1:500", "", true, true},
+		{"IPv4 behind a NAT", false, false, "10.0.0.1:500", "203.0.113.1:500", "198.51.100.9:61000", false, true},
+		{"IPv6 without NAT, encapsulation forced on IPv4", true, false, "[2001:db8:2::9]:500", "[2001:db8:ffff::1]:500", "", false, false},
+		{"IPv6 without NAT, encapsulation forced on IPv6", false, true, "[2001:db8:2::9]:500", "[2001:db8:ffff::1]:500", "", true, true},
+		{"IPv4 without NAT, encapsulation forced on IPv6", false, true, "198.51.100.200:500", "203.0.113.1:500", "", false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, 1, func(cfg *Config) { cfg.ForceEncapIPv4 = c.force })
+			w := newWorld(t, 1, func(cfg *Config) { cfg.ForceEncapIPv4, cfg.ForceEncapIPv6 = c.force, c.force6 })
 			p := w.newPeer()
 			p.from, p.to = netip.MustParseAddrPort(c.from), netip.MustParseAddrPort(c.to)
 			pair, _ := p.ke(suite.X25519)

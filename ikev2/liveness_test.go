@@ -68,6 +68,38 @@ func TestDeadPeerDetection(t *testing.T) {
 	w.mustBeEmpty()
 }
 
+// The gateway's own limits hold for every session, and a user's where they are
+// shorter.
+func TestLimitsOfAllSessions(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		all   Timers
+		grant auth.Grant
+		cause Cause
+		after time.Duration
+	}{
+		{"age of all", Timers{Session: 2 * time.Hour}, auth.Grant{}, CauseSessionTimeout, 2 * time.Hour},
+		{"the user's age is shorter", Timers{Session: 2 * time.Hour}, auth.Grant{SessionTimeout: time.Hour}, CauseSessionTimeout, time.Hour},
+		{"the user's age is longer", Timers{Session: time.Hour}, auth.Grant{SessionTimeout: 2 * time.Hour}, CauseSessionTimeout, time.Hour},
+		{"idleness of all", Timers{Idle: 30 * time.Minute}, auth.Grant{}, CauseIdleTimeout, 30 * time.Minute},
+		{"the user's idleness is shorter", Timers{Idle: 30 * time.Minute}, auth.Grant{IdleTimeout: 10 * time.Minute}, CauseIdleTimeout, 10 * time.Minute},
+		{"the user's idleness is longer", Timers{Idle: 10 * time.Minute}, auth.Grant{IdleTimeout: 30 * time.Minute}, CauseIdleTimeout, 10 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, 1, func(cfg *Config) { cfg.Timers, cfg.Backend = c.all, granting(c.grant) })
+			d := w.newDevice(nil).mustLogin()
+			w.run(c.after-time.Minute, nil)
+			if d.closed {
+				t.Fatalf("ended early: %s", w.lastEvent().Cause)
+			}
+			w.run(2*time.Minute, nil)
+			if ev := w.lastEvent(); !d.closed || ev.Kind != EventDown || ev.Cause != c.cause {
+				t.Errorf("closed %v, last event %+v", d.closed, ev)
+			}
+		})
+	}
+}
+
 func TestSessionAndIdleTimeout(t *testing.T) {
 	bob := func(c *initiator.Config) { c.User, c.Password = "bob", auth.Secret("builder") }
 	t.Run("idle", func(t *testing.T) {

@@ -121,7 +121,7 @@ var catalogue = map[Cause]explanation{
 		"Let the client request an inner IP address (NetworkManager: \"Request an inner IP address\")."},
 	CauseNoChildAsked: {
 		"The client asked for no Child SA, or left out its traffic selectors.",
-		"Update the client; this gateway serves clients that send traffic."},
+		"Update the client, which should ask for traffic selectors with its SA; one that wants no Child SA at all needs ike.childless."},
 	CauseNoNATTraversal: {
 		"The client does not take part in NAT traversal, so that its traffic cannot be encapsulated in UDP, as the gateway needs it over IPv4.",
 		"Switch NAT traversal on at the client."},
@@ -201,8 +201,8 @@ var catalogue = map[Cause]explanation{
 		"The client no longer answers.",
 		"Usually its network went away; look for short NAT timeouts if it happens to many."},
 	CauseOperator:       {"An operator ended the session.", "Nothing to do."},
-	CauseSessionTimeout: {"The session reached the longest time allowed to it.", "Raise the user's session timeout if this is unwanted."},
-	CauseIdleTimeout:    {"No traffic flowed for the idle time allowed.", "Raise the user's idle timeout if this is unwanted."},
+	CauseSessionTimeout: {"The session reached the longest time allowed to it.", "Raise the user's session timeout, or sessions.timeout, if this is unwanted."},
+	CauseIdleTimeout:    {"No traffic flowed for the idle time allowed.", "Raise the user's idle timeout, or sessions.idle_timeout, if this is unwanted."},
 	CauseShutdown:       {"The gateway was stopped.", "Nothing to do; the client may connect again."},
 	CauseReplaced:       {"The same client logged in anew and said that this session is gone.", "Nothing to do."},
 	CauseSuperseded: {

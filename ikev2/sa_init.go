@@ -157,6 +157,9 @@ func (sa *SA) answerInit(now time.Time, j *keyExchange, out *Outbox) {
 	if sa.fragmentation {
 		ps = append(ps, status(message.IKEv2FragmentationSupported, nil))
 	}
+	if !sa.cfg.NoChildless {
+		ps = append(ps, status(message.ChildlessIKEv2Supported, nil))
+	}
 	m := message.Message{Header: message.Header{
 		InitiatorSPI: sa.spii, ResponderSPI: sa.spir, Version: message.Version2,
 		Exchange: message.ExchangeSAInit, Flags: message.FlagResponse,
