@@ -69,6 +69,7 @@ type IKE struct {
 	HalfOpenTotal      int             // logins under way in all; default 10000
 	CookieThreshold    int             // logins under way from which on cookies are asked for; default 128; RFC 7296 §2.6
 	Encap              []Encap         // where clients are told of a NAT that is none; default EncapAuto
+	Childless          bool            // clients may log in without a Child SA (RFC 6023); default true
 	MOBIKE             bool            // clients may change their network (RFC 4555); default true
 	Rekey              time.Duration   // age at which the gateway replaces an IKE SA; default 0: never
 	QuirksOff          []ikev2.Quirk   // allowances for clients that are not made; empty: all are
@@ -183,7 +184,7 @@ func Default() *Config {
 			Proposals: suite.DefaultIKE(), Order: suite.GatewayOrder,
 			FragmentSize: 1280, DPD: 40 * time.Minute, LoginTimeout: time.Minute,
 			HalfOpenPerAddress: 256, HalfOpenTotal: 10000, CookieThreshold: 128,
-			Encap: []Encap{EncapAuto}, MOBIKE: true,
+			Encap: []Encap{EncapAuto}, Childless: true, MOBIKE: true,
 		},
 		ESP:       ESP{Proposals: suite.DefaultESP()},
 		DataPlane: DataPlane{Kind: PlaneAuto, Device: "bridgehead%d", MTU: 1400, Forward: true},

@@ -164,6 +164,7 @@ var schema = []setting{
 	one("ike.half_open_total", "logins under way in all", number(1, 1000000), func(c *Config) *int { return &c.IKE.HalfOpenTotal }),
 	one("ike.cookie_threshold", "logins under way from which on clients must prove their address (RFC 7296 §2.6)", number(1, 1000000), func(c *Config) *int { return &c.IKE.CookieThreshold }),
 	many("ike.encap", `families whose clients send ESP in UDP, NAT or none; "none": only where there is a NAT; "auto": what the data plane likes`, encapKind(), func(c *Config) *[]Encap { return &c.IKE.Encap }),
+	one("ike.childless", "clients may log in without a Child SA and make it later (RFC 6023)", boolKind(), func(c *Config) *bool { return &c.IKE.Childless }),
 	one("ike.mobike", "clients may change their network within a session (RFC 4555)", boolKind(), func(c *Config) *bool { return &c.IKE.MOBIKE }),
 	one("ike.rekey_time", `age at which the gateway itself replaces an IKE SA; "0" leaves it to the clients`, durationKind(), func(c *Config) *time.Duration { return &c.IKE.Rekey }),
 	many("ike.quirks_off", "allowances for peculiar clients that are not to be made, by id", quirkKind(), func(c *Config) *[]ikev2.Quirk { return &c.IKE.QuirksOff }),

@@ -13,7 +13,7 @@ func applyPolicies(to *ikev2.Config, c *config.Config, userspace bool) {
 	auto := slices.Contains(c.IKE.Encap, config.EncapAuto)
 	to.ForceEncapIPv4 = auto && userspace || slices.Contains(c.IKE.Encap, config.EncapIPv4)
 	to.ForceEncapIPv6 = slices.Contains(c.IKE.Encap, config.EncapIPv6)
-	to.NoMOBIKE, to.WithoutQuirks = !c.IKE.MOBIKE, c.IKE.QuirksOff
+	to.NoChildless, to.NoMOBIKE, to.WithoutQuirks = !c.IKE.Childless, !c.IKE.MOBIKE, c.IKE.QuirksOff
 	to.Addresses = c.Server.Listen
 	to.Unique = c.Sessions.Unique
 	to.Timers.Session, to.Timers.Idle = c.Sessions.Timeout, c.Sessions.Idle

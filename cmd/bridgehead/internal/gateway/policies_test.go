@@ -13,6 +13,7 @@ import (
 // TestPolicies holds what the settings of sessions say to the responder.
 func TestPolicies(t *testing.T) {
 	c := config.Default()
+	c.IKE.Childless = false
 	c.IKE.MOBIKE, c.IKE.QuirksOff, c.IKE.Rekey = false, []ikev2.Quirk{ikev2.QuirkW2}, time.Hour
 	c.ESP.Rekey, c.ESP.RekeyBytes, c.ESP.RekeyPackets = 2*time.Hour, 3, 4
 	c.Sessions = config.Sessions{Unique: ikev2.UniqueKeep, Timeout: 5 * time.Hour, Idle: 6 * time.Hour}
@@ -20,7 +21,7 @@ func TestPolicies(t *testing.T) {
 	var got ikev2.Config
 	applyPolicies(&got, c, true)
 	want := ikev2.Config{
-		NoMOBIKE: true, WithoutQuirks: []ikev2.Quirk{ikev2.QuirkW2}, Unique: ikev2.UniqueKeep,
+		NoChildless: true, NoMOBIKE: true, WithoutQuirks: []ikev2.Quirk{ikev2.QuirkW2}, Unique: ikev2.UniqueKeep,
 		Timers: ikev2.Timers{Session: 5 * time.Hour, Idle: 6 * time.Hour},
 		Rekey:  ikev2.Rekey{IKE: time.Hour, Child: 2 * time.Hour, ChildBytes: 3, ChildPackets: 4},
 	}

@@ -16,6 +16,7 @@ var later = map[string]counterpart{
 	"leftupdown":  {setting: "hooks.updown", value: func(path string) (string, error) { return quote(path), nil }},
 	"uniqueids":   {setting: "sessions.unique", value: uniquePolicy},
 	"forceencaps": {setting: "ike.encap", value: encapsulation},
+	"childless":   {setting: "ike.childless", value: childless},
 	"mobike":      {setting: "ike.mobike", value: roaming},
 	"inactivity":  {setting: "sessions.idle_timeout", value: idleTime},
 	"eap-radius":  {todo: "not supported yet: users are those of the users file, see bridgehead users add; nobody else gets in"},

@@ -167,7 +167,7 @@ var connectionRules = map[string]rule{
 	// what swanctl.conf has beyond
 	"send_certreq": kept("no certificate is asked for"),
 	"unique":       uniqueIDs,
-	"childless":    when("allow|never", why("clients make their Child SA with the login"), todo("clients make their Child SA with the login")),
+	"childless":    when("force", todo("clients may make their Child SA with the login, or later"), asLater("childless")),
 	"vips":         todo("is for clients; take it out"),
 	"ppk":          todo("post-quantum preshared keys aren't supported; take it out"),
 	"round":        why("there is one round"),

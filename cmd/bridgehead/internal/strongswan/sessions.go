@@ -46,6 +46,17 @@ func roaming(v string) (string, error) {
 	return "", errors.New("yes or no")
 }
 
+// childless is a value of that name as one of ike.childless.
+func childless(v string) (string, error) {
+	switch {
+	case isOneOf("allow|prefer", v):
+		return "true", nil
+	case isOneOf("never", v):
+		return "false", nil
+	}
+	return "", errors.New("allow, prefer, force or never")
+}
+
 // idleTime is a value of inactivity as one of sessions.idle_timeout.
 func idleTime(v string) (string, error) {
 	d, err := parseTime(v)

@@ -24,6 +24,9 @@ func TestSessionDirectives(t *testing.T) {
 		"encapsulation odd":  {"forceencaps=ipv4", "expected yes or no"},
 		"mobike":             {"mobike=no", `mobike = false`},
 		"mobike as it is":    {"mobike=yes", `mobike = true`},
+		"childless":          {"childless=never", `childless = false`},
+		"childless allowed":  {"childless=allow", `childless = true`},
+		"childless odd":      {"childless=yes", "expected allow, prefer, force or never"},
 		"inactivity":         {"inactivity=90m", `idle_timeout = "90m"`},
 		"inactivity odd":     {"inactivity=long", "expected a time such as 30s, 5m or 1h"},
 
