@@ -90,7 +90,9 @@ type DataPlane interface {
 	Rekey(ctx context.Context, old ChildID, c Child) error
 	// Move gives a Child SA new outer addresses (RFC 4555).
 	Move(ctx context.Context, id ChildID, p Path) error
-	// Remove ends a Child SA; its keys are forgotten.
+	// Remove ends a Child SA; its keys are forgotten. One that has a successor
+	// sends nothing more, but may receive for a moment, or until that one is
+	// removed: packets sent before the DELETE can arrive behind it.
 	Remove(ctx context.Context, id ChildID) error
 	// Usage reports on the Child SAs named, or on all if ids is nil. Unknown
 	// ones are left out.

@@ -19,6 +19,10 @@ type child struct {
 	remote []addrRange // the peer's inner addresses
 	silent bool        // it only receives
 
+	// Of a rekey; guarded by Tunnel.mu.
+	successor *child // sends in its place; nil: none yet
+	lingering *child // that it succeeded, which is removed but still receives
+
 	path     atomic.Pointer[outerPath]
 	sending  atomic.Bool
 	switchAt int64 // Unix nanoseconds from which it sends even if nothing arrived

@@ -15,6 +15,7 @@ const (
 	DefaultMTU        = 1400
 	DefaultOuterMTU   = 1500
 	DefaultRekeyGrace = time.Second
+	DefaultLinger     = 2 * time.Second
 )
 
 // minIPv6MTU is the least MTU that IPv6 runs over (RFC 8200 §5).
@@ -47,6 +48,10 @@ type Config struct {
 	// its own request, such as a client.
 	RekeyGrace time.Duration
 
+	// Linger is for how long a Child SA that has a successor still receives once
+	// it is removed; 0 means DefaultLinger, negative not at all.
+	Linger time.Duration
+
 	// Broadcast, if set, is shown each packet that a peer sends to
 	// 255.255.255.255, before the host sees it. taken keeps it from the host;
 	// reply, if there is one, is a whole IP packet that goes to the peer that it
@@ -74,6 +79,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RekeyGrace == 0 {
 		c.RekeyGrace = DefaultRekeyGrace
+	}
+	if c.Linger == 0 {
+		c.Linger = DefaultLinger
 	}
 	return c
 }

@@ -24,9 +24,14 @@
 //
 // After Rekey both Child SAs receive. Unless Child.Sending says otherwise the
 // new one sends from the first authentic packet that arrives on it, or once
-// Config.RekeyGrace has passed, or when the old one is removed. The end that answered CREATE_CHILD_SA cannot
-// know when its answer has arrived, and what it sent on the new SA before that
-// the peer would drop (RFC 7296 §2.8).
+// Config.RekeyGrace has passed, or when the old one is removed. The end that
+// answered CREATE_CHILD_SA cannot know when its answer has arrived, and what it
+// sent on the new SA before that the peer would drop (RFC 7296 §2.8).
+//
+// What the peer has sent on the old one before its DELETE may be taken up after
+// it: IKE and ESP come by different sockets and goroutines, if not by different
+// ways. So a Child SA that has a successor still receives for Config.Linger
+// once it is removed, but no longer than its successor is there.
 //
 // # MTU
 //

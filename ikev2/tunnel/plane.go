@@ -61,10 +61,17 @@ func (t *Tunnel) Rekey(_ context.Context, old esp.ChildID, c esp.Child) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, ok := t.children[old]; !ok {
+	before, ok := t.children[old]
+	if !ok {
 		return &UnknownChildError{old}
 	}
-	return t.publish(n)
+	if err := t.publish(n); err != nil {
+		return err
+	}
+	if !n.silent {
+		before.successor = n
+	}
+	return nil
 }
 
 func (t *Tunnel) newChild(c *esp.Child) (*child, error) {
@@ -86,8 +93,11 @@ func (t *Tunnel) publish(c *child) error {
 	if _, ok := t.children[c.id]; ok {
 		return &ConflictError{ID: c.id}
 	}
-	if t.spis.get(c.spi) != nil {
-		return &ConflictError{ID: c.id, SPI: c.spi}
+	if other := t.spis.get(c.spi); other != nil {
+		if t.children[other.id] == other {
+			return &ConflictError{ID: c.id, SPI: c.spi}
+		}
+		t.forget(other)
 	}
 	t.children[c.id] = c
 	t.spis.set(c.spi, c)
@@ -107,7 +117,7 @@ func (t *Tunnel) Move(_ context.Context, id esp.ChildID, p esp.Path) error {
 	return nil
 }
 
-// Remove ends a Child SA.
+// Remove ends a Child SA. One that has a successor still receives for a while.
 func (t *Tunnel) Remove(_ context.Context, id esp.ChildID) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -116,9 +126,42 @@ func (t *Tunnel) Remove(_ context.Context, id esp.ChildID) error {
 		return &UnknownChildError{id}
 	}
 	t.routes.remove(c)
-	t.spis.remove(c.spi)
 	delete(t.children, id)
+	if c.lingering != nil {
+		t.forget(c.lingering)
+	}
+	t.linger(c)
 	return nil
+}
+
+// linger keeps a Child SA that was removed receiving for a while if it has a
+// successor; without one it ends at once. t.mu is held.
+func (t *Tunnel) linger(c *child) {
+	s := c.successor
+	if s == nil || t.children[s.id] != s || t.config.Linger < 0 {
+		t.forget(c)
+		return
+	}
+	if s.lingering != nil { // several were succeeded by one
+		t.forget(s.lingering)
+	}
+	s.lingering = c
+	time.AfterFunc(t.config.Linger, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.forget(c)
+	})
+}
+
+// forget ends a Child SA that was removed for good. Doing so again does
+// nothing. t.mu is held.
+func (t *Tunnel) forget(c *child) {
+	if t.spis.get(c.spi) == c {
+		t.spis.remove(c.spi)
+	}
+	if s := c.successor; s != nil && s.lingering == c {
+		s.lingering = nil
+	}
 }
 
 // Usage reports on the Child SAs named, or on all if ids is nil. LastIn is

@@ -43,7 +43,7 @@ func TestDataPlane(t *testing.T) {
 	planetest.Run(t, func(t *testing.T) planetest.Subject {
 		tn, device, local := overLoopback(t, Config{RekeyGrace: time.Hour}, 2)
 		return planetest.Subject{
-			Plane: tn, Local: local, Received: device.Inbound,
+			Plane: tn, Local: local, Received: device.Inbound, Lingers: true,
 			Send: func(inner []byte) error { device.Outbound <- inner; return nil },
 		}
 	})
@@ -80,5 +80,47 @@ func TestRekeyWaitsForPeer(t *testing.T) {
 				t.Errorf("child %d did not send: %+v, %v", tc.first, us, err)
 			}
 		})
+	}
+}
+
+// TestLingeringEnds: a Child SA that was succeeded and removed receives until
+// its time is over; its SPI is not missing until then.
+func TestLingeringEnds(t *testing.T) {
+	for _, linger := range []time.Duration{-1, time.Millisecond, time.Hour} {
+		tn, _, _ := overLoopback(t, Config{Linger: linger}, 1)
+		c := manyChildren(0)
+		renewed, again := c, c
+		renewed.ID, renewed.In.SPI = 2, 0x777
+		again.ID, again.Out.SPI = 3, 0x999 // with the SPI of c
+		if err := tn.Install(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if err := tn.Rekey(t.Context(), c.ID, renewed); err != nil {
+			t.Fatal(err)
+		}
+		if err := tn.Rekey(t.Context(), c.ID, again); err == nil {
+			t.Error("an SPI in use was taken again")
+		}
+		old := tn.spis.get(c.In.SPI)
+		if err := tn.Remove(t.Context(), c.ID); err != nil {
+			t.Fatal(err)
+		}
+		if linger != time.Millisecond {
+			if receives := tn.spis.get(c.In.SPI) == old; receives != (linger > 0) {
+				t.Errorf("linger %s: receives %v", linger, receives)
+			}
+		} else {
+			for deadline := time.Now().Add(10 * time.Second); tn.spis.get(c.In.SPI) != nil; {
+				if time.Now().After(deadline) {
+					t.Fatal("it receives for ever")
+				}
+			}
+		}
+		if err := tn.Rekey(t.Context(), renewed.ID, again); err != nil {
+			t.Errorf("an SPI that only lingered: %v", err)
+		}
+		if tn.spis.get(c.In.SPI).id != again.ID {
+			t.Error("the SPI leads to the former Child SA")
+		}
 	}
 }

@@ -139,7 +139,11 @@ func rekeySwitches(w *world) {
 	if err := w.Plane.Remove(w.ctx, 1); err != nil {
 		w.Fatal(err)
 	}
-	old.send(toInside(1, false, 30, 7))
+	if w.Lingers {
+		old.wantIn(toInside(1, false, 30, 7))
+	} else {
+		old.send(toInside(1, false, 30, 7))
+	}
 	renewed.wantIn(toInside(1, false, 30, 8))
 	renewed.wantOut(toPeer(1, false, 30, 9))
 	if u := w.usage(2); u.PacketsIn != 2 || u.PacketsOut != packetsOut {
@@ -155,6 +159,20 @@ func rekeyThenRemove(w *world) {
 	}
 	renewed.wantOut(toPeer(1, false, 30, 1))
 	renewed.wantIn(toInside(1, true, 30, 2))
+}
+
+func rekeyEndsAll(w *world) {
+	other := w.install(w.newPeer(3, 3))
+	old := w.install(w.newPeer(1, 1))
+	renewed := w.rekeyed(old, 2, esp.SendAtOnce)
+	for _, id := range []esp.ChildID{1, 2} {
+		if err := w.Plane.Remove(w.ctx, id); err != nil {
+			w.Fatal(err)
+		}
+	}
+	old.send(toInside(1, false, 30, 1))
+	renewed.send(toInside(1, false, 30, 2))
+	other.wantIn(toInside(3, false, 30, 3))
 }
 
 func rekeyAtOnce(w *world) {

@@ -37,6 +37,10 @@ type Subject struct {
 	// a new Child SA, so for a moment it still sends on the old one, which is
 	// as good.
 	LearnsLater bool
+	// Lingers: a Child SA that was removed after it got a successor still
+	// receives, for a moment or until that one is removed, since its last
+	// packets may be behind its end.
+	Lingers bool
 }
 
 // patience bounds the wait for a packet that must come. That a packet does not
@@ -54,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"DropsReplayedAndForged", dropsReplayedAndForged},
 		{"RekeySwitchesWhenThePeerHas", rekeySwitches},
 		{"RekeySwitchesWhenTheOldIsRemoved", rekeyThenRemove},
+		{"RekeyEndsWithItsSuccessor", rekeyEndsAll},
 		{"RekeySwitchesAtOnce", rekeyAtOnce},
 		{"RekeyThatNeverSendsReceives", rekeyNever},
 		{"MovesToNewAddresses", moves},
