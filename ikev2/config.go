@@ -120,7 +120,7 @@ type Timers struct {
 	Job        time.Duration // the longest one job may take; default 10 s: Android waits 15.5 s altogether
 	DPD        time.Duration // silence before we ask whether the client lives; default 40 min, negative: never
 	Childless  time.Duration // how long an IKE SA whose Child SA failed stays; default 10 s
-	Replaced   time.Duration // how long a rekeyed SA stays if the client does not delete it; default 60 s
+	Replaced   time.Duration // how long a rekeyed SA stays if the client does not delete it: it may have to repeat our answer; default 2 min
 	Session    time.Duration // the longest any session may last; zero: for ever. A user's own limit counts where it is shorter
 	Idle       time.Duration // the same without traffic
 	Drain      time.Duration // how long Run waits at its end for clients to acknowledge; default 5 s
@@ -161,7 +161,7 @@ func (c Config) withDefaults() Config {
 	t.Job = cmp.Or(t.Job, 10*time.Second)
 	t.DPD = cmp.Or(t.DPD, 40*time.Minute)
 	t.Childless = cmp.Or(t.Childless, 10*time.Second)
-	t.Replaced = cmp.Or(t.Replaced, time.Minute)
+	t.Replaced = cmp.Or(t.Replaced, 2*time.Minute)
 	t.Drain = cmp.Or(t.Drain, 5*time.Second)
 	t.Retransmit = cmp.Or(t.Retransmit, exchange.DefaultRetransmit)
 	c.FragmentSize = max(cmp.Or(c.FragmentSize, defaultFragmentSize), minFragmentSize)

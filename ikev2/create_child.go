@@ -101,6 +101,11 @@ func (x *childExchange) group() suite.Group {
 // client's inbound SPI (RFC 7296 §1.3.3).
 func (sa *SA) rekeyChild(now time.Time, x *childExchange, rekey *message.Notify, out *Outbox) {
 	i := sa.childByOutSPI(rekey.SPI)
+	if r := sa.own; i < 0 && r != nil && r.asked {
+		// What the client made of our request, perhaps, whose answer is not here.
+		sa.respond(now, []message.Payload{status(message.TemporaryFailure, nil)}, out)
+		return
+	}
 	if i < 0 || rekey.Protocol != message.ProtocolESP {
 		sa.respond(now, []message.Payload{
 			&message.Notify{Protocol: rekey.Protocol, SPI: rekey.SPI, Kind: message.ChildSANotFound},
@@ -177,6 +182,7 @@ func (sa *SA) answerChild(now time.Time, x *childExchange, j *installChild, out 
 		r.rival = &rival{lowest: lower(x.ni, x.nr), child: j.child.ID}
 	}
 	sa.adopt(now, &j.child, x.choice.Group(), out)
+	sa.awaitProof(now)
 	sap, tsi, tsr := childPayloads(&j.child, x.choice)
 	ps := []message.Payload{sap, &message.Nonce{Data: x.nr}}
 	if x.public != nil {

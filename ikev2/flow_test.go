@@ -16,6 +16,7 @@ import (
 type flowPlane struct {
 	esp.DataPlane
 	now   func() time.Time
+	grace time.Duration           // for which a new Child SA waits for the other end to send on it
 	flows map[string][]*flowChild // by session, the oldest first
 }
 
@@ -25,14 +26,12 @@ type flowChild struct {
 	from  time.Time // when it sends even if nothing came on it
 }
 
-const flowGrace = time.Second
-
 func newFlowPlane(below esp.DataPlane, now func() time.Time) *flowPlane {
-	return &flowPlane{DataPlane: below, now: now, flows: make(map[string][]*flowChild)}
+	return &flowPlane{DataPlane: below, now: now, grace: time.Second, flows: make(map[string][]*flowChild)}
 }
 
 func (p *flowPlane) add(c esp.Child, sends bool) {
-	p.flows[c.Session] = append(p.flows[c.Session], &flowChild{c, sends, p.now().Add(flowGrace)})
+	p.flows[c.Session] = append(p.flows[c.Session], &flowChild{c, sends, p.now().Add(p.grace)})
 }
 
 func (p *flowPlane) Install(ctx context.Context, c esp.Child) error {

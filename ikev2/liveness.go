@@ -18,6 +18,7 @@ type watch struct {
 
 	rekey    time.Time     // when the gateway rekeys the IKE SA; zero: never
 	pause    time.Time     // before that it rekeys nothing
+	unsure   bool          // whether the client has the answer that made the latest SA
 	failures int           // rekeys that failed one after the other
 	used     float64       // of a Child SA's limits, by the last look
 	pace     time.Duration // between two looks at that

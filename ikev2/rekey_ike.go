@@ -62,6 +62,7 @@ func (sa *SA) answerRekeyIKE(now time.Time, x *childExchange, j *keyExchange, ou
 		return
 	}
 	sa.handOver(now, next, out)
+	next.awaitProof(now)
 }
 
 // succeed fills in the SA with the new keys, whose SPIs and role are given. It

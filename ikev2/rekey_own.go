@@ -210,7 +210,7 @@ func (r *rekeying) refused(sa *SA, now time.Time, n *message.Notify, out *Outbox
 		r.notFound(sa, now, out)
 		return
 	}
-	sa.rekeyFailed(now, "client refused a rekey", &PeerFault{Cause: CauseNoESPProposal, Err: refusedBy(n.Kind)}, out)
+	sa.rekeyFailed(now, "client refused a rekey", refusedBy(n.Kind), out)
 }
 
 // refusedBy is a refusal as an error.

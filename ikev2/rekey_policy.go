@@ -166,6 +166,24 @@ func (sa *SA) rekeyWhatIsDue(now time.Time, out *Outbox) {
 	}
 }
 
+// awaitProof puts rekeys of ours off, for a while, until the client shows by
+// its next request that it has the SA that our answer made: what it does not
+// know yet it could not rekey.
+func (sa *SA) awaitProof(now time.Time) {
+	w := &sa.watch
+	w.unsure = true
+	if until := now.Add(sa.cfg.Timers.Replaced); w.pause.Before(until) {
+		w.pause = until
+	}
+}
+
+// proven takes note of the client's next request.
+func (w *watch) proven() {
+	if w.unsure {
+		w.unsure, w.pause = false, time.Time{}
+	}
+}
+
 // pauseRekeys puts the next rekey of ours off, the longer the more of them
 // have failed.
 func (sa *SA) pauseRekeys(now time.Time) {

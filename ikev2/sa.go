@@ -199,6 +199,7 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 	}
 	sa.fragments = exchange.Reassembler{} // of the same request, come in one piece after all
 	sa.observeFresh()
+	sa.watch.proven()
 	sa.follow(now, path{d.Local, d.Remote}, out)
 	sa.asked = m.Header.Exchange
 	sa.responses.Begin()

@@ -154,7 +154,7 @@ func (g *generation) successor(choice suite.Choice, shared suite.Secret, ni, nr 
 
 // replacedStays is how long an IKE SA that nobody deletes stays after another
 // has replaced it.
-const replacedStays = time.Minute
+const replacedStays = 2 * time.Minute
 
 // succeed puts a new IKE SA in the place of the one in use, whose Child SAs
 // it inherits.

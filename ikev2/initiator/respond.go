@@ -100,7 +100,7 @@ func (sa *SA) informed(now time.Time, g *generation, ps []message.Payload, out *
 	if gone != nil {
 		answer = append(answer, &message.Delete{Protocol: message.ProtocolESP, SPISize: 4, SPIs: gone})
 	}
-	if _, rekeying := sa.ike.task.(*rekeyChildTask); sa.child == nil && !rekeying {
+	if sa.child == nil && !sa.rekeysChild() {
 		then = func() error { return &DeletedError{at: at{StepDelete}, ChildOnly: true} }
 	}
 	return answer, then
@@ -174,12 +174,24 @@ func (sa *SA) createChild(now time.Time, ps []message.Payload, out *Outbox) (ans
 	switch {
 	case rekey == nil:
 		return notification(message.NoAdditionalSAs, nil), nil
-	case sa.isRetired(rekey):
+	case sa.isRetired(rekey), !sa.has(rekey) && sa.rekeysChild(): // what the gateway made of our request, perhaps
 		return notification(message.TemporaryFailure, nil), nil
-	case sa.child == nil || rekey.Protocol != message.ProtocolESP || len(rekey.SPI) != 4 || binary.BigEndian.Uint32(rekey.SPI) != sa.child.esp.Out.SPI:
+	case !sa.has(rekey):
 		return []message.Payload{&message.Notify{Protocol: rekey.Protocol, SPI: rekey.SPI, Kind: message.ChildSANotFound}}, nil
 	}
 	return sa.answerRekeyChild(offer, nonce, ps, out), nil
+}
+
+// has tells whether a rekey is of the Child SA in use.
+func (sa *SA) has(rekey *message.Notify) bool {
+	return sa.child != nil && rekey.Protocol == message.ProtocolESP && len(rekey.SPI) == 4 &&
+		binary.BigEndian.Uint32(rekey.SPI) == sa.child.esp.Out.SPI
+}
+
+// rekeysChild tells whether a rekey of ours of the Child SA is under way.
+func (sa *SA) rekeysChild() bool {
+	_, rekeying := sa.ike.task.(*rekeyChildTask)
+	return rekeying
 }
 
 // isRetired tells whether a rekey is of a Child SA that has been replaced.
