@@ -207,6 +207,23 @@ func (sa *SA) peerOf() auth.Peer {
 // gives up after 15 seconds, and must hear of the failure before.
 const androidPatience = 10 * time.Second
 
+// win32Meanings are what Windows means by the codes it sends gateways.
+var win32Meanings = map[uint32]string{
+	13801: "it does not accept our certificate: name, serverAuth, root in the machine's store, chain",
+	13806: "it is set to a machine certificate and has none; set it to EAP",
+	13816: "it refuses a Child SA rekey that holds a key exchange",
+	13863: "it is behind a NAT and refuses that the gateway rekeys a Child SA",
+	13868: "it has no proposal in common with the gateway",
+	13899: "it got no inner address",
+}
+
+func win32Meaning(code uint32) string {
+	if m, known := win32Meanings[code]; known {
+		return m
+	}
+	return "not known here; \"net helpmsg\" on Windows tells it"
+}
+
 // backendTime bounds one call of the backend beyond Timers.Job; zero does not.
 func (sa *SA) backendTime() time.Duration {
 	if sa.quirk(QuirkD4) {

@@ -220,6 +220,7 @@ func (sa *SA) refuseExchange(now time.Time, err error, out *Outbox) {
 // like ([MS-IKEE] 2.2.7).
 func (sa *SA) noteStatus(now time.Time, n *message.Notify, out *Outbox) {
 	if n != nil && len(n.Data) == 4 && sa.shows(QuirkW4) && sa.session.budget.take(now, rationSession) {
-		sa.note(out, slog.LevelWarn, "client reports a Windows error", slog.Uint64("code", uint64(binary.BigEndian.Uint32(n.Data))))
+		code := binary.BigEndian.Uint32(n.Data)
+		sa.note(out, slog.LevelWarn, "client reports a Windows error", slog.Uint64("code", uint64(code)), slog.String("meaning", win32Meaning(code)))
 	}
 }

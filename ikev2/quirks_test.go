@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -138,10 +139,10 @@ func TestQuirks(t *testing.T) {
 		{QuirkW3, "up", "unknown-user", func(q *trial) string {
 			return q.login(q.world(nil), windows(), func(c *initiator.Config) { c.User = `CORP\alice` }).outcome()
 		}},
-		{QuirkW4, "1", "0", func(q *trial) string {
+		{QuirkW4, "it is behind a NAT", "nothing", func(q *trial) string {
 			p := q.world(nil).newPeer().establish()
 			p.request(message.ExchangeInformational, status(message.MSStatus, []byte{0, 0, 0x36, 0x27}))
-			return q.noted("client reports a Windows error", "")
+			return cmp.Or(q.noted("client reports a Windows error", "meaning"), "nothing")
 		}},
 		{QuirkW5, "1 RSA", "9 ECDSA", func(q *trial) string { return q.signature(windows()) }},
 		{QuirkW6, "up to 576 octets", "more", func(q *trial) string {
