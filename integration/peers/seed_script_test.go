@@ -3,6 +3,7 @@ package peers
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,6 +119,39 @@ func (s *seedSite) checkRuns(t *testing.T, when string, all []map[string]string)
 			t.Errorf("%s: no connection's name", when)
 		}
 	}
+}
+
+// TestSeedScriptIsNotToldOfMoves has a client change its address and renew its
+// keys there: the script hears of its begin and of its end.
+func TestSeedScriptIsNotToldOfMoves(t *testing.T) {
+	s := recorded(t)
+	s.serveSeed(t, "[addresses]\nannounce = \"eth0\"\n") // the recorder makes no neighbours
+	c := s.pageClient(t, "client", seedGateway4)
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	before := s.oneSession(t)
+	s.told(t, "for the login", 2)
+	elsewhere := c.uplink.IPv4.Next()
+	c.Run("sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1")
+	c.AddAddress(c.uplink.Link, elsewhere.String()+"/24")
+	c.Run("ip", "addr", "del", c.uplink.IPv4.String()+"/24", "dev", c.uplink.Link)
+	c.Run("ip", "route", "replace", "default", "via", c.uplink.IPv4.Prev().String())
+	var moved session
+	lab.Eventually(t, 10*time.Second, "the session at "+elsewhere.String(), func() bool {
+		moved = s.oneSession(t)
+		return strings.HasPrefix(moved.Peer, elsewhere.String()+":")
+	})
+	if moved.ID != before.ID || !slices.Equal(moved.Addresses, before.Addresses) {
+		t.Errorf("session %+v was %+v", moved, before)
+	}
+	for _, when := range []string{"after the move", "after the rekeys"} {
+		c.visits(t, when, seedHost4, moved.Addresses...)
+		c.visits(t, when, seedHost6, moved.Addresses...)
+		c.rekey(t, "child", "home")
+		c.rekey(t, "ike", "home")
+	}
+	s.told(t, "after the move", 2)
+	c.charon.Swanctl("--terminate", "--ike", "home")
+	s.checkRuns(t, "a session that moved", s.told(t, "for the logout", 4))
 }
 
 // TestSeedScriptThatHangsDelaysNobody lets it hang while clients come and go,
