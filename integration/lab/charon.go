@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -42,6 +43,8 @@ type CharonConfig struct {
 	// file name, such as gw.pem. Certificates come with their keys.
 	Certificates map[string]*Certificate
 	Authorities  map[string]*Certificate
+	// KernelESP has the kernel do ESP instead of the daemon itself.
+	KernelESP bool
 	// LogLevel is charon's default log level; 0 means 1.
 	LogLevel int
 }
@@ -98,6 +101,10 @@ func (s *Charon) Trust(authority *Certificate) {
 func (s *Charon) writeConfig(c CharonConfig) {
 	s.t.Helper()
 	level := max(c.LogLevel, 1)
+	plugins := charonPlugins
+	if c.KernelESP {
+		plugins = strings.Replace(plugins, " kernel-libipsec", "", 1)
+	}
 	s.write("strongswan.conf", fmt.Sprintf(`charon {
   load = %s
   plugins { vici { socket = unix://%s/vici }
@@ -107,7 +114,7 @@ func (s *Charon) writeConfig(c CharonConfig) {
   %s
 }
 swanctl { load = random nonce aes sha1 sha2 hmac openssl pem pkcs1 pkcs8 x509 pubkey constraints }
-`, charonPlugins, s.dir, s.dir, level, c.Settings))
+`, plugins, s.dir, s.dir, level, c.Settings))
 	s.write("swanctl/swanctl.conf", c.Connections)
 	for name, cert := range c.Certificates {
 		cert.Write(filepath.Join(s.dir, "swanctl/x509", name))

@@ -16,6 +16,8 @@ type client struct {
 	uplink   lab.Uplink
 	charon   *lab.Charon
 	settings string // of charon, further lines
+
+	kernelESP bool // of charon
 }
 
 // newClient makes a machine in the internet.
@@ -33,6 +35,7 @@ func (s *site) swanctl(t *testing.T, c *client, connections ...string) *lab.Char
 		Connections: strings.Join(connections, "\n"),
 		Settings:    c.settings + "\n  retransmit_timeout = 1.0\n  retransmit_base = 1.4\n  retransmit_tries = 3",
 		Authorities: map[string]*lab.Certificate{"root.pem": s.root},
+		KernelESP:   c.kernelESP,
 	})
 	return c.charon
 }

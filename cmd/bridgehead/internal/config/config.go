@@ -103,7 +103,7 @@ type Sessions struct {
 
 // DataPlane is [dataplane]: how user traffic is moved.
 type DataPlane struct {
-	Kind   string // "auto" or "userspace"; default "auto"
+	Kind   string // "auto", "kernel" or "userspace"; default "auto"
 	Device string // name of the TUN device, %d becoming a free number; default "bridgehead%d"
 	MTU    int    // of the TUN device, octets; default 1400
 	// Forward makes the host a router while the gateway runs, where it is none
@@ -111,9 +111,11 @@ type DataPlane struct {
 	Forward bool
 }
 
-// Names of the data planes.
+// Names of the data planes. PlaneAuto is the kernel's where it can do all that the
+// configuration asks for.
 const (
 	PlaneAuto      = "auto"
+	PlaneKernel    = "kernel"
 	PlaneUserspace = "userspace"
 )
 

@@ -22,7 +22,7 @@ import (
 	"bridgehead/ikev2/hostnet"
 	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/transport"
-	"bridgehead/ikev2/tunnel"
+	"bridgehead/ikev2/xfrm"
 )
 
 // Options of New.
@@ -52,7 +52,8 @@ type Gateway struct {
 	store     *lease.Bolt
 	pools     *lease.Pools
 	transport *transport.Transport
-	tunnel    *tunnel.Tunnel
+	choice    planeChoice
+	plane     dataPlane
 	host      func() error       // puts the host's network back, once
 	restored  []string           // what a crash had left on the host
 	cautions  []string           // what on the host may keep traffic from flowing
@@ -66,7 +67,7 @@ type Gateway struct {
 }
 
 // New opens everything a gateway needs, in an order in which each step can
-// still fail without harm: files, state, sockets, the TUN device, and at last
+// still fail without harm: files, state, sockets, the data plane, and at last
 // the host's own network. When a step fails, those before it are undone, and
 // the error says in one line what to do.
 func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
@@ -77,8 +78,8 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 	g.metrics = newMetrics(registry, o.Version)
 	for _, step := range []func(ctx context.Context) error{
 		func(context.Context) error { return forbidCoreDumps() },
-		g.openIdentities, g.openUsers, g.openLeases,
-		func(context.Context) error { return g.openInforms(false) }, g.openTransport, g.openTunnel,
+		g.openIdentities, g.openUsers, g.openLeases, g.choosePlane,
+		func(context.Context) error { return g.openInforms(g.choice.kernel) }, g.openTransport, g.openPlane,
 		g.openAnnouncer, g.openScript, g.makeResponder,
 		func(context.Context) error { return g.listenAdmin(registry) },
 		g.prepareHost,
@@ -89,7 +90,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 	}
 	registry.MustRegister(&collector{sources{
 		sessions: g.responder.Sessions, counters: g.responder.Counters, halfOpen: g.responder.HalfOpen, pools: g.pools.Usage,
-		transport: g.transport.Stats, drops: g.tunnel.Drops, device: g.tunnel.Name(), certificates: g.leaves,
+		transport: g.transport.Stats, drops: g.plane.drops, carried: g.plane.carried, certificates: g.leaves,
 	}})
 	registry.MustRegister(g.informs)
 	g.metrics.reloaded(g.started, nil)
@@ -151,28 +152,18 @@ func (g *Gateway) openLeases(context.Context) error {
 
 func (g *Gateway) openTransport(context.Context) error {
 	c := g.config.Load()
-	t, err := transport.Listen(transport.Config{
-		Addresses: c.Server.Listen, IKEPort: c.Server.IKEPort, NATTPort: c.Server.NATTPort,
-		RawESP: true, // IPv6 clients without NAT send plain ESP
-	})
+	t := transport.Config{Addresses: c.Server.Listen, IKEPort: c.Server.IKEPort, NATTPort: c.Server.NATTPort}
+	if g.choice.kernel {
+		t.Decapsulate, t.Readers = xfrm.EnableUDPEncap, 1 // for what is left, IKE, one is plenty
+	} else {
+		t.RawESP = true // clients without NAT may send plain ESP
+	}
+	opened, err := transport.Listen(t)
 	if err != nil {
 		return err
 	}
-	g.transport = t
-	g.onClose(t.Close)
-	return nil
-}
-
-func (g *Gateway) openTunnel(context.Context) error {
-	c := g.config.Load()
-	t, err := tunnel.Open(tunnel.Config{
-		Transport: g.transport, Device: c.DataPlane.Device, MTU: c.DataPlane.MTU, Broadcast: g.informs.broadcast(),
-	})
-	if err != nil {
-		return err
-	}
-	g.tunnel = t
-	g.onClose(t.Close)
+	g.transport = opened
+	g.onClose(opened.Close)
 	return nil
 }
 
@@ -204,9 +195,8 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		Certificates: ids.list,
 		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
 		Backend: &metered{g.users.backend(c.Server.Name), c.Auth.Backend, g.metrics, time.Now},
-		Leases:  g.leases(), Plane: g.tunnel,
+		Leases:  g.leases(), Plane: g.plane,
 		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains, DHCPServer: g.informs.address(),
-		ForceEncapIPv4: true, // ESP in UDP is what the userspace plane is quick at
 		Limits: ikev2.Limits{
 			HalfOpen: c.IKE.HalfOpenTotal, HalfOpenPerAddress: c.IKE.HalfOpenPerAddress, CookieThreshold: c.IKE.CookieThreshold,
 		},
@@ -215,7 +205,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		Sink: g.sink(),
 		Send: g.send,
 	}
-	applyPolicies(&r, c, true)
+	applyPolicies(&r, c, !g.choice.kernel)
 	return r
 }
 
@@ -265,16 +255,23 @@ func (g *Gateway) prepareHost(context.Context) error {
 	if err != nil {
 		return err
 	}
+	tunnelDevice := g.plane.Name()
+	if g.choice.kernel {
+		tunnelDevice = "" // no packet passes by it
+	}
 	for _, drop := range facts.ForwardDrops {
-		caution := fmt.Sprintf("the firewall drops forwarded packets (table %s %s, chain %s); let clients through with: %s",
-			drop.Family, drop.Table, drop.Chain, strings.Join(drop.Remedy(g.tunnel.Name()), "; "))
-		g.cautions = append(g.cautions, caution)
-		g.logger.Warn(caution)
+		g.caution(fmt.Sprintf("the firewall drops forwarded packets (table %s %s, chain %s); let clients through with: %s",
+			drop.Family, drop.Table, drop.Chain, strings.Join(drop.Remedy(tunnelDevice), "; ")))
+	}
+	clamp := true
+	if err := hostnet.NoTables(); err != nil && !c.NAT.Masquerade {
+		clamp = false
+		g.caution(fmt.Sprintf("clients' TCP connections are not fitted to the tunnel, %v", err))
 	}
 	err = host.ApplyGateway(hostnet.Gateway{
-		Device: g.tunnel.Name(), MTU: g.tunnel.MTU(), Pools: poolPrefixes(c), Forward: c.DataPlane.Forward,
+		Device: g.plane.Name(), MTU: g.plane.MTU(), KernelESP: g.choice.kernel, Pools: poolPrefixes(c), Forward: c.DataPlane.Forward,
 		ProxyNDP: c.DataPlane.Forward && c.Hooks.UpDown != "",
-		Table:    strings.ReplaceAll(g.tunnel.Name(), "-", "_"), Masquerade: c.NAT.Masquerade, ClampMSS: true,
+		Table:    strings.ReplaceAll(g.plane.Name(), "-", "_"), Masquerade: c.NAT.Masquerade, ClampMSS: clamp,
 	})
 	if err != nil {
 		return err
@@ -283,6 +280,12 @@ func (g *Gateway) prepareHost(context.Context) error {
 		g.logger.Debug("host: " + what)
 	}
 	return nil
+}
+
+// caution notes what on the host may keep traffic from flowing.
+func (g *Gateway) caution(text string) {
+	g.cautions = append(g.cautions, text)
+	g.logger.Warn(text)
 }
 
 // undone notes what a gateway that crashed had left on the host.

@@ -225,6 +225,9 @@ func TestTextsForAPerson(t *testing.T) {
 			Kind: ikev2.EventDown, Time: up.Add(90 * time.Second), Session: session, Cause: ikev2.CauseOperator,
 		},
 		"alice has new keys: IKE SA": {Kind: ikev2.EventRekeyed, Session: session, Detail: "IKE SA"},
+		"alice moved from 198.51.100.7:4500 to 203.0.113.9:4500": {
+			Kind: ikev2.EventMoved, Session: session, Detail: "198.51.100.7:4500 to 203.0.113.9:4500",
+		},
 	} {
 		if got := sessionEvent(e).Text; got != want {
 			t.Errorf("got %q, want %q", got, want)

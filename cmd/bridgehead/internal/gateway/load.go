@@ -26,6 +26,9 @@ func LoadConfig(path string) (*config.Config, []config.Problem, error) {
 		if !blamed(problems, "addresses.") && !blamed(problems, "dataplane.") {
 			problems = append(problems, checkHost(c)...)
 		}
+		if !blamed(problems, "dataplane.") && !blamed(problems, "esp.") {
+			problems = append(problems, checkPlane(c)...)
+		}
 	}
 	warnings, err := config.Judge(problems)
 	if err != nil {

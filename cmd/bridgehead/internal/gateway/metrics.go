@@ -16,7 +16,6 @@ import (
 	"bridgehead/ikev2"
 	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/transport"
-	"bridgehead/ikev2/tunnel"
 )
 
 // sources are where the metrics of a scrape are read.
@@ -26,8 +25,8 @@ type sources struct {
 	halfOpen     func() int
 	pools        func() []lease.PoolUsage
 	transport    func() transport.Stats
-	drops        func() tunnel.Drops
-	device       string // whose octets are counted
+	drops        func() map[string]uint64 // of ESP, by reason
+	carried      func(ctx context.Context) (in, out uint64)
 	certificates func() []*x509.Certificate
 }
 
@@ -178,8 +177,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			counter(descIKE, v, label(event))
 		}
 	}
-	for i, v := range c.drops() {
-		counter(descDropped, v, "esp", tunnel.Reason(i).String())
+	for reason, v := range c.drops() {
+		counter(descDropped, v, "esp", reason)
 	}
 	s := c.transport()
 	for reason, v := range map[string]uint64{
@@ -192,8 +191,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(descPool, float64(p.Size), p.Pool, p.Family.String())
 		gauge(descPoolInUse, float64(p.Held), p.Pool, p.Family.String())
 	}
-	counter(descReceived, deviceOctets(c.device, "rx_bytes"))
-	counter(descSent, deviceOctets(c.device, "tx_bytes"))
+	received, sent := c.carried(ctx)
+	counter(descReceived, received)
+	counter(descSent, sent)
 	for _, x := range c.certificates() {
 		gauge(descCertificate, float64(x.NotAfter.Unix()), x.Subject.String())
 	}
@@ -217,8 +217,8 @@ func (c *collector) collectSessions(ctx context.Context, gauge func(*prometheus.
 // label spells a name as labels' values are spelled.
 func label(s string) string { return strings.NewReplacer("-", "_", " ", "_").Replace(s) }
 
-// deviceOctets reads a counter of the TUN device; what the gateway writes into
-// it the kernel counts as received. It is 0 where the counter is not there.
+// deviceOctets reads a counter of the TUN device. It is 0 where the counter is
+// not there.
 func deviceOctets(device, name string) uint64 {
 	b, err := os.ReadFile(filepath.Join("/sys/class/net", device, "statistics", name))
 	if err != nil {

@@ -80,8 +80,8 @@ func TestMetrics(t *testing.T) {
 			return []lease.PoolUsage{{Pool: "default", Family: lease.IPv4, Size: 126, Held: 2}}
 		},
 		transport:    func() transport.Stats { return transport.Stats{Kernel: 5} },
-		drops:        func() tunnel.Drops { return tunnel.Drops{tunnel.InReplayed: 4} },
-		device:       "none",
+		drops:        func() map[string]uint64 { return userspaceDrops(tunnel.Drops{tunnel.InReplayed: 4}) },
+		carried:      func(context.Context) (in, out uint64) { return 0, 0 },
 		certificates: func() []*x509.Certificate { return []*x509.Certificate{{NotAfter: time.Unix(99, 0)}} },
 	}})
 	m.reloaded(time.Unix(77, 0), nil)
@@ -138,7 +138,7 @@ func TestMetricsWithoutAnAnswerLeaveAGap(t *testing.T) {
 		sessions: func(context.Context) ([]ikev2.SessionInfo, error) { return nil, context.DeadlineExceeded },
 		counters: func() map[string]uint64 { return nil }, halfOpen: func() int { return 0 },
 		pools: func() []lease.PoolUsage { return nil }, transport: func() transport.Stats { return transport.Stats{} },
-		drops: func() tunnel.Drops { return tunnel.Drops{} }, certificates: func() []*x509.Certificate { return nil },
+		drops: func() map[string]uint64 { return nil }, carried: func(context.Context) (in, out uint64) { return 0, 0 }, certificates: func() []*x509.Certificate { return nil },
 	}}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c)

@@ -74,7 +74,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stopCarrying()
 
 	p := &parts{stop: stopAnswering}
-	p.start(carrying, "tunnel", g.tunnel.Run)
+	p.start(carrying, "tunnel", g.plane.Run)
 	p.start(carrying, "control socket", g.admin.Serve)
 	p.start(carrying, "sockets", func(ctx context.Context) error { return g.transport.Serve(ctx, g) })
 	if g.announcer != nil {
@@ -89,7 +89,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	p.running.Go(func() { g.informs.run(carrying) })
 
 	g.tellSystemd(daemon.SdNotifyReady)
-	g.logger.Info("ready", slog.Any("listen", g.Listening()), slog.String("device", g.tunnel.Name()))
+	g.logger.Info("ready", slog.Any("listen", g.Listening()), slog.String("device", g.plane.Name()))
 	<-answering.Done()
 
 	g.tellSystemd(daemon.SdNotifyStopping)
@@ -126,4 +126,4 @@ func (g *Gateway) tellOfEnds(ending context.Context) {
 func (g *Gateway) HandleIKE(batch []transport.Datagram) { g.responder.HandleIKE(batch) }
 
 // HandleESP implements transport.Handler.
-func (g *Gateway) HandleESP(batch []transport.ESPDatagram) { g.tunnel.HandleESP(batch) }
+func (g *Gateway) HandleESP(batch []transport.ESPDatagram) { g.plane.HandleESP(batch) }

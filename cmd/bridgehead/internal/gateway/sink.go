@@ -61,6 +61,9 @@ func sessionEvent(e ikev2.SessionEvent) admin.Event {
 	case ikev2.EventRekeyed:
 		event.Kind = admin.KindRekeyed
 		event.Text = fmt.Sprintf("%s has new keys: %s", who(i), e.Detail)
+	case ikev2.EventMoved:
+		event.Kind = admin.KindMoved
+		event.Text = fmt.Sprintf("%s moved from %s", who(i), e.Detail)
 	default:
 		event.Kind = admin.KindNotice
 		event.Text = fmt.Sprintf("%s: %s", who(i), e.Kind)
