@@ -23,21 +23,22 @@ type flowPlane struct {
 type flowChild struct {
 	esp.Child
 	sends bool
-	from  time.Time // when it sends even if nothing came on it
+	from  time.Time   // when it sends even if nothing came on it
+	after esp.ChildID // what it replaced
 }
 
 func newFlowPlane(below esp.DataPlane, now func() time.Time) *flowPlane {
 	return &flowPlane{DataPlane: below, now: now, grace: time.Second, flows: make(map[string][]*flowChild)}
 }
 
-func (p *flowPlane) add(c esp.Child, sends bool) {
-	p.flows[c.Session] = append(p.flows[c.Session], &flowChild{c, sends, p.now().Add(p.grace)})
+func (p *flowPlane) add(c esp.Child, after esp.ChildID, sends bool) {
+	p.flows[c.Session] = append(p.flows[c.Session], &flowChild{c, sends, p.now().Add(p.grace), after})
 }
 
 func (p *flowPlane) Install(ctx context.Context, c esp.Child) error {
 	err := p.DataPlane.Install(ctx, c)
 	if err == nil {
-		p.add(c, true)
+		p.add(c, 0, true)
 	}
 	return err
 }
@@ -45,13 +46,16 @@ func (p *flowPlane) Install(ctx context.Context, c esp.Child) error {
 func (p *flowPlane) Rekey(ctx context.Context, old esp.ChildID, c esp.Child) error {
 	err := p.DataPlane.Rekey(ctx, old, c)
 	if err == nil {
-		p.add(c, c.Sending == esp.SendAtOnce)
+		p.add(c, old, c.Sending == esp.SendAtOnce)
 	}
 	return err
 }
 
 func (p *flowPlane) Remove(ctx context.Context, id esp.ChildID) error {
 	for session, flow := range p.flows {
+		for _, c := range flow {
+			c.sends = c.sends || c.after == id
+		}
 		p.flows[session] = slices.DeleteFunc(flow, func(c *flowChild) bool { return c.ID == id })
 	}
 	return p.DataPlane.Remove(ctx, id)

@@ -125,6 +125,9 @@ func (t *Tunnel) Remove(_ context.Context, id esp.ChildID) error {
 	if !ok {
 		return &UnknownChildError{id}
 	}
+	if s := c.successor; s != nil { // takes over, not what c once replaced
+		s.sending.Store(true)
+	}
 	t.routes.remove(c)
 	delete(t.children, id)
 	if c.lingering != nil {

@@ -203,6 +203,20 @@ func rekeyNever(w *world) {
 	winner.wantOut(toPeer(1, true, 30, 6))
 }
 
+// The first is still there, for its DELETE was not answered yet, but the peer
+// has it no more.
+func rekeyTwice(w *world) {
+	first := w.install(w.newPeer(1, 1))
+	second := w.rekeyed(first, 2, esp.SendAtOnce)
+	third := w.rekeyed(second, 3, esp.SendAfterPeer)
+	second.wantOut(toPeer(1, false, 30, 1))
+	if err := w.Plane.Remove(w.ctx, 2); err != nil {
+		w.Fatal(err)
+	}
+	third.wantOut(toPeer(1, false, 30, 2))
+	third.wantIn(toInside(1, true, 30, 3))
+}
+
 func moves(w *world) {
 	p := w.install(w.newPeer(1, 1))
 	p.wantOut(toPeer(1, false, 20, 1))

@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"RekeyEndsWithItsSuccessor", rekeyEndsAll},
 		{"RekeySwitchesAtOnce", rekeyAtOnce},
 		{"RekeyThatNeverSendsReceives", rekeyNever},
+		{"RekeyedTwiceGoesOnWithTheNewest", rekeyTwice},
 		{"MovesToNewAddresses", moves},
 		{"RemovedCarriesNothing", removed},
 		{"KeepsManyApart", manyChildren},
