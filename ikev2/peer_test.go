@@ -25,6 +25,7 @@ type peer struct {
 	keys       suite.IKEKeys
 	protection *exchange.Protection
 	id         uint32 // of the next request
+	respondent bool   // of an IKE SA whose original initiator is the gateway
 
 	initRequest, initAnswer []byte
 	idi                     *message.ID
@@ -139,7 +140,7 @@ func (p *peer) init() *peer {
 func (p *peer) use(keys suite.IKEKeys) {
 	p.Helper()
 	var err error
-	if p.protection, err = exchange.NewProtection(p.suite, keys, true); err != nil {
+	if p.protection, err = exchange.NewProtection(p.suite, keys, !p.respondent); err != nil {
 		p.Fatal(err)
 	}
 	p.keys = keys
@@ -157,8 +158,11 @@ func (p *peer) parse(data []byte) *message.Message {
 // seal protects a message of ours in one piece.
 func (p *peer) seal(x message.ExchangeType, flags message.Flags, id uint32, ps []message.Payload, limit int) [][]byte {
 	p.Helper()
+	if !p.respondent {
+		flags |= message.FlagInitiator
+	}
 	ds, err := p.protection.Seal(message.Header{
-		InitiatorSPI: p.spii, ResponderSPI: p.spir, Version: message.Version2, Exchange: x, Flags: flags | message.FlagInitiator, MessageID: id,
+		InitiatorSPI: p.spii, ResponderSPI: p.spir, Version: message.Version2, Exchange: x, Flags: flags, MessageID: id,
 	}, ps, limit, p.octets)
 	if err != nil {
 		p.Fatal(err)
@@ -191,6 +195,9 @@ func (p *peer) open(datagrams [][]byte, flags message.Flags, id uint32) []messag
 	var fragments exchange.Reassembler
 	for _, d := range datagrams {
 		m := p.parse(d)
+		if p.respondent {
+			m.Header.Flags &^= message.FlagInitiator
+		}
 		if m.Header.Flags != flags || m.Header.MessageID != id {
 			p.Fatalf("header %+v, expected flags %#x and message id %d", m.Header, flags, id)
 		}
@@ -303,6 +310,9 @@ func (p *peer) establish() *peer {
 func (p *peer) sa() *SA {
 	p.Helper()
 	sa := p.gateway.reg.sas[p.spir]
+	if p.respondent {
+		sa = p.gateway.reg.sas[p.spii]
+	}
 	if sa == nil {
 		p.Fatal("the gateway has no such SA")
 	}

@@ -163,7 +163,7 @@ func TestBothEndsRekeyAtRandom(t *testing.T) {
 			rw.run(time.Duration(rw.rand.Int64N(int64([]time.Duration{20 * time.Millisecond, time.Second, 20 * time.Second}[rw.rand.IntN(3)]))), nil)
 		}
 		rw.wire.loss = 0
-		rw.run(3*time.Minute, nil)
+		rw.run(7*time.Minute, nil)
 		rekeyed += rw.count(EventRekeyed)
 		if rw.closed || rw.count(EventDown) > 0 {
 			ended++
