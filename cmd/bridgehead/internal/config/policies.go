@@ -68,7 +68,7 @@ func amountKind() kind[uint64] {
 // leastRekey are the smallest limits that leave time for a rekey before the
 // next one is due.
 const (
-	leastRekeyTime    = time.Minute
+	leastRekeyTime    = 5 * time.Second
 	leastRekeyBytes   = 1 << 20
 	leastRekeyPackets = 1 << 10
 )
@@ -90,8 +90,8 @@ func (c *Config) validatePolicies() []Problem {
 		value, low  uint64
 		show, least string
 	}{
-		{"ike.rekey_time", uint64(c.IKE.Rekey), uint64(leastRekeyTime), c.IKE.Rekey.String(), "1m"},
-		{"esp.rekey_time", uint64(c.ESP.Rekey), uint64(leastRekeyTime), c.ESP.Rekey.String(), "1m"},
+		{"ike.rekey_time", uint64(c.IKE.Rekey), uint64(leastRekeyTime), c.IKE.Rekey.String(), "5s"},
+		{"esp.rekey_time", uint64(c.ESP.Rekey), uint64(leastRekeyTime), c.ESP.Rekey.String(), "5s"},
 		{"esp.rekey_bytes", c.ESP.RekeyBytes, leastRekeyBytes, strconv.FormatUint(c.ESP.RekeyBytes, 10), "1_048_576"},
 		{"esp.rekey_packets", c.ESP.RekeyPackets, leastRekeyPackets, strconv.FormatUint(c.ESP.RekeyPackets, 10), "1_024"},
 	} {
