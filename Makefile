@@ -32,10 +32,10 @@ fuzz: ## each fuzz target for FUZZTIME
 net: build ## real peers in network namespaces, kernel ESP in user-mode Linux (root)
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -count 1 -timeout 15m ./integration/peers/...
 	$(GO) test -tags uml -count 1 -timeout 10m ./integration/uml
-	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags uml -count 1 -timeout 10m ./integration/clients
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags uml -count 1 -parallel 6 -timeout 10m ./integration/clients
 
 clients: build deps ## the table of clients and what each went through (root)
-	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags uml -count 1 -timeout 10m -v ./integration/clients | grep '^|'
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags uml -count 1 -parallel 6 -timeout 10m -v ./integration/clients | grep '^|'
 
 bench: build deps ## side by side with strongSwan, as ratios (root)
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags bench -count 1 -timeout 60m -v ./integration/compare | grep -vE '^(=== RUN|PASS| *--- PASS)'

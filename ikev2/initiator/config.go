@@ -65,7 +65,8 @@ type Config struct {
 	// InitialContact has the gateway drop what it still holds for this
 	// identity (RFC 7296 §2.4).
 	InitialContact bool
-	// MOBIKE announces that this client may move (RFC 4555), see Move.
+	// MOBIKE announces that this client may move (RFC 4555), see Move. Profiles
+	// of clients that always do so need no word of it.
 	MOBIKE bool
 	// ForceEncap announces a NAT at this end that may not be there, so that
 	// the gateway encapsulates ESP in UDP. A userspace data plane over IPv4
@@ -103,6 +104,7 @@ func (c Config) withDefaults() Config {
 		c.KeepAlive = cmp.Or(c.Profile.Habits.KeepAlive, 20*time.Second)
 	}
 	c.ForceEncap = c.ForceEncap || c.Profile.ForgeNAT
+	c.MOBIKE = c.MOBIKE || c.Profile.Moves()
 	if c.LocalSelectors == nil {
 		c.LocalSelectors = everything()
 	}

@@ -49,7 +49,11 @@ func Connect(ctx context.Context, c ConnectConfig) (err error) {
 	if err != nil {
 		return err
 	}
-	sockets, err := transport.Listen(transport.Config{Addresses: []netip.Addr{to.local}, RawESP: true})
+	listen := transport.Config{Addresses: []netip.Addr{to.local}, RawESP: true}
+	if cfg.MOBIKE {
+		listen.Addresses = nil // those it has later, too
+	}
+	sockets, err := transport.Listen(listen)
 	if err != nil {
 		return localError(StepInit, err)
 	}

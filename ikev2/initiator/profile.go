@@ -1,10 +1,12 @@
 package initiator
 
 import (
+	"crypto/sha1"
+	"slices"
+
 	"bridgehead/ikev2/exchange"
 	"bridgehead/ikev2/message"
 	"bridgehead/ikev2/suite"
-	"crypto/sha1"
 )
 
 // Profile is how a client looks on the wire: what it proposes, in which order
@@ -175,6 +177,9 @@ func ask(types ...message.CPAttributeType) []message.CPAttribute {
 	}
 	return as
 }
+
+// Moves reports whether the client always announces MOBIKE.
+func (p *Profile) Moves() bool { return slices.Contains(p.AuthOrder, notify(message.MOBIKESupported)) }
 
 // RekeysWithKE reports whether the client's own rekeys of a Child SA have a key
 // exchange.

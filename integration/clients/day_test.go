@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"sync"
 )
 
 // dayTest leaves each emulated client alone for a day of a fake clock; there
@@ -18,8 +19,8 @@ var (
 )
 
 // idleDays gives the cell "idle a day" of each emulated client: from the file
-// that $IDLE_DAYS names, or by running the test.
-func idleDays() map[string]string {
+// that $IDLE_DAYS names, or by running the test, once.
+var idleDays = sync.OnceValue(func() map[string]string {
 	days := make(map[string]string)
 	if name := os.Getenv("IDLE_DAYS"); name != "" {
 		text, err := os.ReadFile(name)
@@ -50,4 +51,4 @@ func idleDays() map[string]string {
 		}
 	}
 	return days
-}
+})

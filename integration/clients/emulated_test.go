@@ -23,7 +23,7 @@ func stays() []stay {
 	for _, p := range initiator.Profiles()[1:] {
 		all = append(all, stay{client: p.Name, user: p.Name, run: emulated(p)})
 	}
-	return all
+	return append(all, strongSwan()...)
 }
 
 // connection is an emulated client that carries traffic.
@@ -130,12 +130,75 @@ func emulated(p *initiator.Profile) func(*testing.T, *scene, stay, *row) {
 			defer cancel()
 			return c.Session.RekeyIKE(ctx)
 		}))
-		r.cell(t, move, "-", nil)
-		if after, err := s.only(st.user); err != nil || after.ID != before.ID || !slices.Equal(after.Addresses, before.Addresses) {
-			t.Errorf("%s: the session was %+v and is %+v, %v", st.client, before, after, err)
+		if p.Moves() {
+			r.cell(t, move, "ok", s.moves(t, m, p, c, before))
+		} else {
+			c, err = s.reconnects(m, p, c, before)
+			if r.cell(t, move, "reconnects, same addresses", err); err != nil {
+				return
+			}
+			defer c.end()
 		}
 		r.cell(t, logout, "ok", s.leaves(c, st.user))
 	}
+}
+
+// moves has a client change its outer address within its session.
+func (s *scene) moves(t *testing.T, m machine, p *initiator.Profile, c *connection, before session) error {
+	from, to := m.uplink.IPv4, m.uplink.IPv4.Next()
+	if s.server(p).Is6() {
+		from, to = m.uplink.IPv6, m.uplink.IPv6.Next()
+	}
+	m.has(to)
+	err := m.losesNothing(func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return c.Session.Move(ctx, to, netip.Addr{})
+	})
+	if err != nil {
+		return err
+	}
+	m.loses(from)
+	return s.stayed(m, to, before)
+}
+
+// stayed checks that a session is the same as before at another address, and
+// that packets get through.
+func (s *scene) stayed(m machine, at netip.Addr, before session) error {
+	after, err := s.only(before.User)
+	switch peer, parse := netip.ParseAddrPort(after.Peer); {
+	case err != nil:
+		return err
+	case parse != nil || peer.Addr() != at:
+		return fmt.Errorf("the gateway has the client at %s, want %s", after.Peer, at)
+	case after.ID != before.ID || !slices.Equal(after.Addresses, before.Addresses):
+		return fmt.Errorf("the session was %+v and is %+v", before, after)
+	}
+	return m.pings()
+}
+
+// reconnects is what a client does that cannot move: its old address is gone
+// before it can say so, and it logs in from the new one.
+func (s *scene) reconnects(m machine, p *initiator.Profile, c *connection, before session) (*connection, error) {
+	to := m.uplink.IPv4.Next()
+	m.has(to)
+	m.loses(m.uplink.IPv4)
+	c.end()
+	if err := <-c.ended; err == nil {
+		return nil, errors.New("it could say goodbye from an address that is gone")
+	}
+	again, err := s.connect(m, p, before.User)
+	if err != nil {
+		return nil, err
+	}
+	after, err := s.admitted(before.User, again)
+	switch {
+	case err != nil:
+		return again, err
+	case !slices.Equal(after.Addresses, before.Addresses):
+		return again, fmt.Errorf("the addresses were %v and are %v", before.Addresses, after.Addresses)
+	}
+	return again, m.pings()
 }
 
 // admitted checks what the gateway says of a client that has logged in.
