@@ -119,13 +119,10 @@ func (sa *SA) relocate(now time.Time, to location, out *Outbox) {
 		sa.askAgain(now, out)
 		return
 	}
-	if c := m.check; c != nil {
-		c.strayed = c.strayed || c.to != to.path
-		sa.askAgain(now, out)
-		return
-	}
 	sa.askAgain(now, out)
-	sa.checkPath(now, out)
+	if m.check == nil {
+		sa.checkPath(now, out)
+	}
 }
 
 // askAgain sends what is outstanding to where the client is now, with all the
@@ -243,22 +240,29 @@ func (sa *SA) sendRequest(datagrams [][]byte, out *Outbox) {
 	case m == nil:
 		send(datagrams, sa.path, out)
 	case m.settled == nil:
-		send(datagrams, sa.path, out)
+		sa.sendBy(datagrams, sa.path, out)
 		if n := sa.requests.Sent() - triesAlone; n > 0 {
 			sa.sendAdditional(datagrams, n, out)
 		}
 	default:
 		if m.unproven < mostUnproven {
 			m.unproven++
-			send(datagrams, sa.path, out)
-		}
-		if sa.requests.Sent() > 1 {
-			if m.check != nil {
-				m.check.strayed = true
+			sa.sendBy(datagrams, sa.path, out)
+			if sa.requests.Sent() == 1 {
+				return
 			}
-			send(datagrams, m.settled.path, out)
 		}
+		sa.sendBy(datagrams, m.settled.path, out)
 	}
+}
+
+// sendBy sends a request by one path, which may be another than that of a
+// check under way.
+func (sa *SA) sendBy(datagrams [][]byte, p path, out *Outbox) {
+	if c := sa.mobility.check; c != nil && c.to != p {
+		c.strayed = true // if it waits for its turn yet, that will begin anew
+	}
+	send(datagrams, p, out)
 }
 
 // sendAdditional sends to one of the additional addresses, to each in its
@@ -272,7 +276,7 @@ func (sa *SA) sendAdditional(datagrams [][]byte, turn int, out *Outbox) {
 	}
 	if len(usable) > 0 {
 		to := netip.AddrPortFrom(usable[turn%len(usable)], sa.path.remote.Port())
-		send(datagrams, path{sa.path.local, to}, out)
+		sa.sendBy(datagrams, path{sa.path.local, to}, out)
 	}
 }
 

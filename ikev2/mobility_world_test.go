@@ -85,7 +85,7 @@ func (w *world) packets(c *device) {
 		u := w.plane.usage[child.ID]
 		u.PacketsIn, u.LastIn = u.PacketsIn+1, w.now
 		w.plane.usage[child.ID] = u
-		if from.IsValid() && mine.Path.Encap && child.Path.Encap && from != child.Path.Remote {
+		if from.IsValid() && mine.Path.Encap && (!child.Path.Encap || from != child.Path.Remote) {
 			w.gateway.tellChild(w.now, child.ID, Rebound{child.ID, from})
 			w.flush()
 		}
@@ -244,7 +244,7 @@ func roam(t *testing.T, seed uint64) {
 		c.Addresses = []netip.Addr{gatewayV4, gatewayV6}
 	})
 	d := w.newRoamer(nil).mustLogin()
-	w.wire.loss, w.wire.duplicate, w.wire.jitter = r.Float64()*0.2, r.Float64()*0.2, time.Duration(r.IntN(300))*time.Millisecond
+	w.wire.loss, w.wire.duplicate, w.wire.jitter = r.Float64()*0.1, r.Float64()*0.2, time.Duration(r.IntN(300))*time.Millisecond
 	w.jobTime = func() (time.Duration, time.Duration) {
 		return time.Duration(r.IntN(500)) * time.Millisecond, time.Duration(r.IntN(500)) * time.Millisecond
 	}

@@ -134,8 +134,11 @@ func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 // tornDown publishes the end of a session with what it carried.
 func (sa *SA) tornDown(j *teardown, out *Outbox) {
 	sa.noteFailed(out, "taking a session back failed", j.err)
+	if j.report == nil && j.of != nil {
+		j.of.past.add(j.usage)
+	}
 	if j.report != nil {
-		j.report.Session.Usage = j.usage
+		j.report.Session.Usage = append(sa.session.past.usage(), j.usage...)
 		out.Events = append(out.Events, *j.report)
 	}
 }

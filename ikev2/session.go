@@ -29,6 +29,7 @@ type session struct {
 	busy   int  // jobs that put its Child SAs into the data plane or take them out
 	owes   bool // its lease is to be released when none of those is left
 	budget budget
+	past   past  // what Child SAs carried that are gone
 	given  given // of the Grant: instead of what is configured
 }
 
@@ -75,7 +76,7 @@ type SessionInfo struct {
 	ESP        []string      // of each Child SA
 	Encap      bool          // ESP in UDP
 	Children   []esp.ChildID
-	Usage      []esp.Usage    // of each Child SA, where it was read
+	Usage      []esp.Usage    // of each Child SA, where it was read; under id 0 of those that are gone
 	Routes     []netip.Prefix // what the client may reach
 	DNS        []netip.Addr   // its name servers
 	Domains    []string       // split DNS
@@ -90,7 +91,7 @@ func (sa *SA) info() SessionInfo {
 		ID: s.id, User: s.user, Client: s.client.String(), Quirks: s.quirks.list(), Remote: sa.path.remote, Local: sa.path.local,
 		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun, Took: s.took,
 		IKE: sa.suite.String(), Encap: sa.nat.encap(), Children: sa.childIDs(),
-		Routes: g.routes, DNS: g.dns, Domains: g.domains, Informs: sa.informs(),
+		Routes: g.routes, DNS: g.dns, Domains: g.domains, Informs: sa.informs(), Usage: s.past.usage(),
 	}
 	if s.idi.Kind != 0 {
 		i.Identity = s.idi.String()
@@ -115,6 +116,29 @@ func (s Selector) matches(sa *SA) bool {
 	return s.All || s.ID != "" && s.ID == i.id || s.User != "" && s.User == i.user ||
 		s.Peer.IsValid() && s.Peer == sa.path.remote.Addr() ||
 		s.Address.IsValid() && (s.Address == i.lease.IPv4 || s.Address == i.lease.IPv6)
+}
+
+// past is what Child SAs carried that a session has no more: replaced, or
+// deleted by the client.
+type past esp.Usage
+
+func (p *past) add(gone []esp.Usage) {
+	for _, u := range gone {
+		p.BytesIn, p.BytesOut = p.BytesIn+u.BytesIn, p.BytesOut+u.BytesOut
+		p.PacketsIn, p.PacketsOut = p.PacketsIn+u.PacketsIn, p.PacketsOut+u.PacketsOut
+		if u.LastIn.After(p.LastIn) {
+			p.LastIn = u.LastIn
+		}
+	}
+}
+
+// usage is all of it, under the id 0 which no Child SA has; none if it is
+// nothing.
+func (p *past) usage() []esp.Usage {
+	if *p == (past{}) {
+		return nil
+	}
+	return []esp.Usage{esp.Usage(*p)}
 }
 
 // LogValue gives a session's line in the log its usual fields.

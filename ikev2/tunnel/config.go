@@ -59,9 +59,9 @@ type Config struct {
 	// must not block and must not keep the packet.
 	Broadcast func(packet []byte) (reply []byte, taken bool)
 
-	// OnRebind, if set, is told when an authentic packet of an encapsulated
-	// Child SA came from another outer address than its path's: the peer's NAT
-	// has a new mapping, or somebody relays packets. The Tunnel does not move
+	// OnRebind, if set, is told when an authentic packet in UDP came by another
+	// path than its Child SA's: the peer's NAT has a new mapping, the peer is
+	// behind one now, or somebody relays packets. The Tunnel does not move
 	// the Child SA by itself. It is called on the receiving path and must not
 	// block; a change is reported once a second while it lasts.
 	OnRebind func(id esp.ChildID, seen esp.Path)

@@ -87,7 +87,7 @@ func (t *Tunnel) authentic(c *child, d *transport.ESPDatagram, now int64) {
 		c.sending.Store(true) // the peer has the new SA (RFC 7296 §2.8)
 	}
 	path := c.path.Load()
-	if t.config.OnRebind == nil || !d.Encap || !path.Encap || d.Remote == path.Remote && d.Local == path.Local {
+	if t.config.OnRebind == nil || !d.Encap || path.Encap && d.Remote == path.Remote && d.Local == path.Local {
 		return
 	}
 	last := c.rebindSeen.Load()
