@@ -18,6 +18,7 @@ import (
 type checked struct {
 	OK           bool                `json:"ok"`                     // there is no error
 	Problems     []config.Problem    `json:"problems"`               // errors and warnings of all, in the order of files and lines
+	Plane        string              `json:"plane,omitempty"`        // how traffic would be moved on this host, and why; only of one configuration without an error
 	Settings     []config.Explained  `json:"settings,omitempty"`     // with --explain
 	Certificates []gateway.SentChain `json:"certificates,omitempty"` // with --explain, as clients get them
 	Sites        []checkedSite       `json:"sites,omitempty"`        // each configuration, where several were named
@@ -126,6 +127,9 @@ func (a *app) check(file string, explain, asJSON bool) error {
 	}
 	if asJSON {
 		result := checked{OK: err == nil, Problems: problemsOf(warnings, err), Certificates: sent}
+		if c != nil {
+			result.Plane = a.planeOf(c)
+		}
 		if explain && c != nil {
 			result.Settings = c.Explain()
 		}
@@ -141,8 +145,16 @@ func (a *app) check(file string, explain, asJSON bool) error {
 		a.explain(c, sent)
 		return nil
 	}
-	_, err = fmt.Fprintf(a.out, "%s: %s\n", c.File(), a.paint(green, "good"))
+	_, err = fmt.Fprintf(a.out, "%s: %s\ntraffic: %s\n", c.File(), a.paint(green, "good"), a.planeOf(c))
 	return err
+}
+
+// planeOf tells which data plane a configuration gets on this host, and why.
+func (a *app) planeOf(c *config.Config) string {
+	if a.explainPlane != nil {
+		return a.explainPlane(c)
+	}
+	return gateway.ExplainPlane(c)
 }
 
 // problemsOf gives all that LoadConfig found.
@@ -224,7 +236,11 @@ func (a *app) explain(c *config.Config, sent []gateway.SentChain) {
 			section = e.Section()
 			fmt.Fprintf(a.out, "\n[%s]\n", section)
 		}
-		fmt.Fprintf(a.out, "# %s\n%s = %s  # %s\n", e.About, e.Key(), e.Value, e.Origin)
+		origin := e.Origin
+		if e.Setting == config.SettingPlane {
+			origin += "; on this host " + a.planeOf(c)
+		}
+		fmt.Fprintf(a.out, "# %s\n%s = %s  # %s\n", e.About, e.Key(), e.Value, origin)
 	}
 	fmt.Fprint(a.out, "\n# What clients are sent:\n")
 	for _, s := range sent {

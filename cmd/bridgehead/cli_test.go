@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bridgehead/cmd/bridgehead/internal/admin"
+	"bridgehead/cmd/bridgehead/internal/config"
 	"bridgehead/cmd/bridgehead/internal/pki"
 	"bridgehead/ikev2/suite"
 )
@@ -44,7 +45,7 @@ type outcome struct {
 func bridgehead(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
 	var out, err bytes.Buffer
-	a := &app{in: strings.NewReader(stdin), out: &out, err: &err, now: func() time.Time { return noon }}
+	a := &app{in: strings.NewReader(stdin), out: &out, err: &err, now: func() time.Time { return noon }, explainPlane: func(*config.Config) string { return "(a data plane)" }}
 	code := a.run(t.Context(), args)
 	return outcome{code, out.String(), err.String()}
 }

@@ -21,6 +21,8 @@ type app struct {
 	out, err io.Writer
 	now      func() time.Time
 
+	explainPlane func(*config.Config) string // nil: gateway.ExplainPlane
+
 	control string        // --control
 	timeout time.Duration // --timeout
 	begun   bool          // the command line was understood

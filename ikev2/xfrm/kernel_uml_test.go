@@ -92,6 +92,21 @@ func TestReconcileAgainstTheKernel(t *testing.T) {
 	}
 }
 
+// TestSetUpIsOneRoundTrip on the real socket: a Child SA of both families takes
+// two states and six policies in one batch; one that many came before, no more.
+func TestSetUpIsOneRoundTrip(t *testing.T) {
+	w := &world{T: t}
+	p := w.open(Config{Protected: testProtected})
+	s := p.link.(*socket)
+	for n := range 200 {
+		rounds, messages := s.rounds, s.seq
+		must(t, p.Install(t.Context(), testChild(esp.ChildID(n+1), n+1)))
+		if rounds, messages = s.rounds-rounds, s.seq-messages; rounds != 1 || messages != 8 {
+			t.Fatalf("Child SA %d took %d round trips and %d messages", n+1, rounds, messages)
+		}
+	}
+}
+
 // TestKernelExplainsRefusals: its own words are in the error, and what to do.
 func TestKernelExplainsRefusals(t *testing.T) {
 	w := &world{T: t}

@@ -25,7 +25,10 @@ func newSegment(t *testing.T) *site {
 	s.inside.Run("ip", "route", "del", "default")
 	s.inside.Run("ip", "-6", "route", "del", "default")
 	link := strings.Fields(s.gateway.Run("ip", "-o", "-4", "addr", "show", "to", "10.99.0.254"))[1]
+	s.gateway.Run("ip", "link", "set", link, "down") // Linux before 6.2 renames no other
 	s.gateway.Run("ip", "link", "set", link, "name", "eth0")
+	s.gateway.Run("ip", "link", "set", "eth0", "up")
+	s.gateway.AddAddress("eth0", "fd00:99::fe/64") // went with the link
 	return s
 }
 

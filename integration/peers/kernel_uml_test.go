@@ -3,8 +3,10 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 	"syscall"
@@ -218,6 +220,7 @@ func TestKernelGatewayWithOurOwnClient(t *testing.T) {
 // TestKernelGatewayCrash: the next one removes what a killed one left, says so,
 // and leaves alone what is another program's.
 func TestKernelGatewayCrash(t *testing.T) {
+	t.Parallel()
 	s := newKernelSite(t)
 	s.gateway.Run("ip", strings.Fields("xfrm state add src 203.0.113.1 dst 203.0.113.2 proto esp spi 0x1001 reqid 7 mode tunnel aead rfc4106(gcm(aes)) 0x000102030405060708090a0b0c0d0e0f10111213 128")...)
 	foreign := s.gateway.Run("ip", "xfrm", "state")
@@ -248,9 +251,100 @@ func TestKernelGatewayCrash(t *testing.T) {
 	}
 }
 
+// TestKernelGatewayMends what another program breaks, within a minute, and says
+// so. A policy is put back; a Child SA without its state is of no use, and its
+// client hears so at once.
+func TestKernelGatewayMends(t *testing.T) {
+	t.Parallel()
+	s := newKernelSite(t)
+	c := s.newKernelClient(t, s.outside.IPv4.String())
+	c.initiate()
+	in := s.oneSession(t)
+	s.gateway.Run("ip", "xfrm", "policy", "delete", "src", "10.99.0.0/24", "dst", in.Addresses[0]+"/32", "dir", "out")
+	const said = "kernel ESP was not as it should be"
+	lab.Eventually(t, 90*time.Second, "the policy's return", func() bool { return strings.Contains(s.process.Log(), said) })
+	c.reaches(t, "after the policy's return", in.Addresses)
+	s.gateway.Run("ip", "xfrm", "state", "flush")
+	lab.Eventually(t, 90*time.Second, "the session's end", func() bool { return s.status(t).Sessions == 0 })
+	if log := s.process.Log(); strings.Count(log, said) != 2 || !strings.Contains(log, "1 child SAs lost") {
+		t.Errorf("the log does not tell what was mended and lost:\n%s", log)
+	}
+	lab.Eventually(t, 10*time.Second, "the client's knowledge of it", func() bool {
+		return !strings.Contains(c.charon.Swanctl("--list-sas"), "ESTABLISHED")
+	})
+}
+
+// TestKernelGatewayIsAuto: the kernel that can is used without being named, and
+// clients announced on a segment are its neighbours as ever.
+func TestKernelGatewayIsAuto(t *testing.T) {
+	t.Parallel()
+	s := newSegment(t)
+	s.configure(t, "announce.toml", "[addresses]\nannounce = \"eth0\"\n")
+	s.serve(t, "", segmentPool4, segmentPool6)
+	if got := s.asked(t, "status"); !strings.Contains(got, "kernel ESP, bridgehead0 holding the routes") {
+		t.Errorf("status:\n%s", got)
+	}
+	if got := bridgehead(t, s.gateway, "", "check", "--config", s.dir+"/bridgehead.toml"); !strings.Contains(got.out, "traffic: kernel ESP: the kernel has ESP over IPv4, ESP over IPv6, ") {
+		t.Errorf("check: %s", got)
+	}
+	c := s.newKernelClient(t, s.outside.IPv6.String())
+	c.initiate()
+	addresses := s.oneSession(t).Addresses
+	s.sameProxies(t, "after the login", addresses...)
+	s.reachesBothWays(t, c, addresses)
+	c.charon.Swanctl("--terminate", "--ike", "home")
+	s.nobodyIn(t)
+	s.sameProxies(t, "after the logout")
+	interrupt(t, s.process)
+	if left := s.gateway.Run("ip", "xfrm", "state") + s.gateway.Run("ip", "xfrm", "policy"); left != "" {
+		t.Errorf("at the end the kernel has\n%s", left)
+	}
+}
+
+// TestKernelGatewayTakesNoESPForIKE: what comes to the sockets beside IKE is
+// counted or the kernel's to drop, and nothing else suffers.
+func TestKernelGatewayTakesNoESPForIKE(t *testing.T) {
+	t.Parallel()
+	s := newKernelSite(t)
+	c := s.newKernelClient(t, s.outside.IPv4.String())
+	dropped := s.statistic(t, "XfrmInNoStates")
+	for _, server := range []string{s.outside.IPv4.String(), s.outside.IPv6.String()} {
+		var conn net.Conn
+		var err error
+		c.Do(func() { conn, err = net.Dial("udp", net.JoinHostPort(server, "4500")) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for _, b := range [][]byte{
+			{1}, {0xff}, {1, 2, 3, 4, 5, 6}, bytes.Repeat([]byte{0xc0}, 100), {0, 0, 0, 0}, {0, 0, 0, 0, 1}, make([]byte, 200),
+		} {
+			if _, err := conn.Write(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.initiate()
+	c.reaches(t, "after all that", s.oneSession(t).Addresses)
+	if n := s.statistic(t, "XfrmInNoStates") - dropped; n != 2 {
+		t.Errorf("%d ESP packets of unknown SPI, want one by IPv4 and one by IPv6", n)
+	}
+	metrics := s.asked(t, "metrics")
+	for _, want := range []string{
+		`bridgehead_packets_dropped_total{layer="socket",reason="runt_esp"} 4`,
+		`bridgehead_packets_dropped_total{layer="socket",reason="runt_ike"} 4`,
+		`bridgehead_packets_dropped_total{layer="esp",reason="in_no_states"} `,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s in\n%s", want, metrics)
+		}
+	}
+}
+
 // TestKernelGatewayFollowsANAT: a NAT that maps the client anew is followed, by
 // what the kernel tells, to where the client then answers from.
 func TestKernelGatewayFollowsANAT(t *testing.T) {
+	t.Parallel()
 	s := newKernelSite(t)
 	c := s.newKernelClient(t, s.outside.IPv4.String())
 	s.translate(c, public)

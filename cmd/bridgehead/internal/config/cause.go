@@ -25,6 +25,7 @@ const (
 	CauseUnknownPool    Cause = "unknown-pool"       // a user's
 	CauseNoInterface    Cause = "no-interface"       // this host lacks it
 	CauseKernelSetting  Cause = "kernel-setting"     // a sysctl
+	CauseKernelESP      Cause = "kernel-esp"         // asked for, and this host's kernel lacks it
 	CauseWeakGroup      Cause = "weak-group"         // modp1024 is accepted
 )
 

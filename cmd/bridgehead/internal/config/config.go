@@ -111,6 +111,9 @@ type DataPlane struct {
 	Forward bool
 }
 
+// SettingPlane is the setting that takes one of the names of data planes.
+const SettingPlane = "dataplane.kind"
+
 // Names of the data planes. PlaneAuto is the kernel's where it can do all that the
 // configuration asks for.
 const (

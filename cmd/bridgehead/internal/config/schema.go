@@ -178,7 +178,7 @@ var schema = []setting{
 	one("sessions.timeout", `the longest that any session lasts; "0": for ever`, durationKind(), func(c *Config) *time.Duration { return &c.Sessions.Timeout }),
 	one("sessions.idle_timeout", `the longest that any session lasts without traffic; "0": for ever`, durationKind(), func(c *Config) *time.Duration { return &c.Sessions.Idle }),
 
-	one("dataplane.kind", "how traffic is moved", choice(PlaneAuto, PlaneKernel, PlaneUserspace), func(c *Config) *string { return &c.DataPlane.Kind }),
+	one(SettingPlane, "how traffic is moved", choice(PlaneAuto, PlaneKernel, PlaneUserspace), func(c *Config) *string { return &c.DataPlane.Kind }),
 	one("dataplane.device", "name of the TUN device; %d becomes a free number", deviceKind(), func(c *Config) *string { return &c.DataPlane.Device }),
 	one("dataplane.mtu", "of the TUN device, octets", number(1280, 9000), func(c *Config) *int { return &c.DataPlane.MTU }),
 	one("dataplane.forward", "make the host a router that answers NDP for clients while the gateway runs, where it is none yet", boolKind(), func(c *Config) *bool { return &c.DataPlane.Forward }),

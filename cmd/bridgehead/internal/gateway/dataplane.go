@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -66,15 +67,17 @@ func (e *PlaneError) Unwrap() error { return e.Err }
 
 // choosePlane decides for a configuration, on this host. The error is a
 // *PlaneError.
-func choosePlane(c *config.Config) (planeChoice, error) {
+func choosePlane(c *config.Config) (planeChoice, error) { return choosePlaneBy(c, xfrm.Probe) }
+
+func choosePlaneBy(c *config.Config, probe func() (xfrm.Capabilities, error)) (planeChoice, error) {
 	if c.DataPlane.Kind == config.PlaneUserspace {
-		return planeChoice{why: "dataplane.kind says so"}, nil
+		return planeChoice{why: config.SettingPlane + " says so"}, nil
 	}
-	capabilities, err := xfrm.Probe()
+	capabilities, err := probe()
 	refusal := &PlaneError{Missing: capabilities.Missing(needs(c)), Err: err}
 	switch able := err == nil && len(refusal.Missing) == 0; {
 	case able && c.DataPlane.Kind == config.PlaneKernel:
-		return planeChoice{true, "dataplane.kind says so"}, nil
+		return planeChoice{true, config.SettingPlane + " says so"}, nil
 	case able:
 		return planeChoice{true, "the kernel has " + capabilities.String()}, nil
 	case c.DataPlane.Kind == config.PlaneKernel:
@@ -106,10 +109,17 @@ func needs(c *config.Config) (n xfrm.Needs) {
 // checkPlane refuses a configuration that asks for kernel ESP where there is
 // none.
 func checkPlane(c *config.Config) []config.Problem {
-	if _, err := choosePlane(c); err != nil {
-		return []config.Problem{c.At("dataplane.kind", -1, "dataplane.kind: "+err.Error(), `"auto" takes the userspace data plane where the kernel cannot`)}
+	_, err := choosePlane(c)
+	var refusal *PlaneError
+	if !errors.As(err, &refusal) {
+		return nil
 	}
-	return nil
+	p := c.At
+	if refusal.Err != nil { // who only checks may lack the right to ask
+		p = c.Warn
+	}
+	return []config.Problem{p(config.SettingPlane, -1, config.SettingPlane+": "+err.Error(),
+		`"auto" takes the userspace data plane where the kernel cannot`).As(config.CauseKernelESP)}
 }
 
 // ExplainPlane tells a person which data plane a configuration gets on this
@@ -126,7 +136,7 @@ func ExplainPlane(c *config.Config) string {
 func (g *Gateway) choosePlane(context.Context) error {
 	choice, err := choosePlane(g.config.Load())
 	if err != nil {
-		return fmt.Errorf("dataplane.kind: %w", err)
+		return fmt.Errorf("%s: %w", config.SettingPlane, err)
 	}
 	g.choice = choice
 	kind := config.PlaneUserspace

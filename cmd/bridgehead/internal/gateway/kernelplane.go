@@ -121,8 +121,12 @@ func (k *kernel) carried(ctx context.Context) (in, out uint64) {
 func xfrmStatistics(text []byte) map[string]uint64 {
 	m := map[string]uint64{}
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		name, number, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "Xfrm"), " ")
-		n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 64)
+		fields := strings.Fields(lines.Text())
+		if len(fields) != 2 {
+			continue
+		}
+		name := strings.TrimPrefix(fields[0], "Xfrm")
+		n, err := strconv.ParseUint(fields[1], 10, 64)
 		if err != nil {
 			continue
 		}
