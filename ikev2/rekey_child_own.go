@@ -164,7 +164,7 @@ func (r *rekeying) childInstalled(sa *SA, now time.Time, a *agreement, j *instal
 		sa.replaced(r.rival.child)
 	}
 	sa.deleteChild(now, r.child, out)
-	sa.rekeyed(now, "Child SA "+a.choice.String()+", begun by the gateway", out)
+	sa.rekeyed(now, "Child SA "+a.choice.String()+begunHere, out)
 }
 
 // notFound obeys a client that has the Child SA no more: without it here too

@@ -116,6 +116,10 @@ func (sa *SA) handOver(now time.Time, next *SA, out *Outbox) {
 	}
 	sa.expires = now.Add(sa.cfg.Timers.Replaced)
 	out.Successors = append(out.Successors, next)
-	next.rekeyed(now, "IKE SA "+next.suite.String(), out)
+	detail := "IKE SA " + next.suite.String()
+	if next.initiator {
+		detail += begunHere
+	}
+	next.rekeyed(now, detail, out)
 	next.resumeCheck(now, out)
 }

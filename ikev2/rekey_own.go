@@ -35,6 +35,9 @@ type rekeying struct {
 	parked func(sa *SA, now time.Time, out *Outbox)
 }
 
+// begunHere ends the words on a rekey of ours.
+const begunHere = ", begun by the gateway"
+
 // rival is a rekey of the client's, answered while ours of the same SA was
 // under way (RFC 7296 §2.8.1, §2.8.2).
 type rival struct {
