@@ -95,6 +95,7 @@ func (sa *SA) createFirstChild(now time.Time, out *Outbox) {
 	}
 	w := wishesOf(l.child.cp)
 	w.ipv6 = w.ipv6 && !(w.ipv4 && sa.withholdsIPv6())
+	sa.session.claimed = true
 	await(sa, out, &claimLease{
 		job: job{sa}, client: sa.session.clientID(), unique: sa.cfg.Unique,
 		initialContact: l.initialContact, maxSessions: l.grant.MaxSessions,

@@ -47,9 +47,9 @@ type works struct {
 	rand     io.Reader
 	now      func() time.Time
 	sessions *sessionLimits
-	// supersede ends the other sessions of the same client (RFC 7296 §2.4);
-	// their leases are free when it returns, unless a job still uses them.
-	// nil: there is nobody to ask.
+	// supersede ends former sessions of the same client (RFC 7296 §2.4); their
+	// leases are free when it returns, unless a job still uses them. nil: there
+	// is nobody to ask.
 	supersede func(ctx context.Context, s superseding)
 }
 
@@ -141,8 +141,8 @@ func (j *eapStep) Run(ctx context.Context, w *works) {
 	j.step, j.err = j.conversation.Next(ctx, j.response)
 }
 
-// claimLease gets a session its addresses, after the sessions it replaces
-// are gone and if the user may have another.
+// claimLease gets a session its addresses, if the user may have another
+// session, after those that it replaces are gone.
 type claimLease struct {
 	job
 	request        lease.Request
@@ -154,23 +154,28 @@ type claimLease struct {
 	err            error
 }
 
-// superseding is a login that ends the client's other sessions.
+// superseding is a login that ends former sessions of its client.
 type superseding struct {
 	client clientID
-	login  string // its session id
+	login  string   // its session id
+	former []string // session ids
 	cause  Cause
 }
 
 func (*claimLease) pool() pool { return poolHost }
 
 func (j *claimLease) Run(ctx context.Context, w *works) {
-	if cause, ends := j.unique.supersedes(j.initialContact); ends && w.supersede != nil {
-		w.supersede(ctx, superseding{j.client, j.request.Holder, cause})
-	}
-	if j.err = w.sessions.enter(j.client, j.request.Holder, j.maxSessions, j.unique == UniqueKeep); j.err != nil {
+	fate, cause := j.unique.fate(j.initialContact)
+	// Of two logins of one client at once, the one that enters later ends the
+	// other, which the shards know by now though it is not up yet.
+	former, err := w.sessions.enter(j.client, j.request.Holder, j.maxSessions, fate)
+	if err != nil {
+		j.err = err
 		return
 	}
-	var err error
+	if len(former) > 0 && w.supersede != nil {
+		w.supersede(ctx, superseding{j.client, j.request.Holder, former, cause})
+	}
 	if j.lease, err = w.leases.Acquire(ctx, w.now(), j.request); err != nil {
 		w.sessions.leave(j.client.user, j.request.Holder)
 		j.err = leaseFault(err)

@@ -187,9 +187,12 @@ func (sa *SA) close(now time.Time, cause Cause, out *Outbox) {
 
 // disconnect obeys the operator, the gateway's own end, or a newer login of
 // the same client, which said that this session is gone: then there is
-// nobody to tell (RFC 7296 §2.4).
+// nobody to tell (RFC 7296 §2.4). A login that is not up yet is refused for the
+// sake of a newer one.
 func (sa *SA) disconnect(now time.Time, cause Cause, out *Outbox) {
 	switch {
+	case sa.state.halfOpen() && (cause == CauseReplaced || cause == CauseSuperseded):
+		sa.refuse(now, &PeerFault{Cause: cause}, out)
 	case sa.state == StateEstablished && cause != CauseReplaced:
 		sa.close(now, cause, out)
 	case sa.state == StateClosing:

@@ -176,7 +176,7 @@ func ask[A any](ctx context.Context, r *Responder, command func(now time.Time, s
 	return all, nil
 }
 
-// supersede ends a client's other sessions for a job that claims its lease,
+// supersede ends a client's former sessions for a job that claims its lease,
 // and frees what they held right here: to wait for another job of the same
 // pool might be to wait for oneself. Where one of theirs is still under way,
 // their lease goes back after it, and the client gets another address.

@@ -288,7 +288,8 @@ func TestSupersedingInTimeOrNot(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	u.supersede(ctx, superseding{clientID{user: "alice", identity: string(rune(message.IDFQDN)) + "device0.example.org"}, "", CauseReplaced})
+	alice := clientID{user: "alice", identity: string(rune(message.IDFQDN)) + "device0.example.org"}
+	u.supersede(ctx, superseding{alice, "", []string{u.works.sessions.byUser["alice"][0].session}, CauseReplaced})
 	close(block)
 	if infos, err := u.Sessions(t.Context()); err != nil || len(infos) != 0 {
 		t.Errorf("sessions %v, %v: expected none", infos, err)

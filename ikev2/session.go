@@ -14,23 +14,24 @@ import (
 // session is what stays the same while IKE SAs replace each other. It begins
 // with the login.
 type session struct {
-	id     string
-	client client
-	quirks quirks // what allowances are made
-	idi    message.ID
-	from   netip.Addr // where it logged in from
-	user   string     // as the backend verified it
-	begun  time.Time
-	took   time.Duration // the login; zero before its end
-	isUp   bool
-	ended  bool // its end was reported
-	leased bool
-	lease  lease.Lease
-	busy   int  // jobs that put its Child SAs into the data plane or take them out
-	owes   bool // its lease is to be released when none of those is left
-	budget budget
-	past   past  // what Child SAs carried that are gone
-	given  given // of the Grant: instead of what is configured
+	id      string
+	client  client
+	quirks  quirks // what allowances are made
+	idi     message.ID
+	from    netip.Addr // where it logged in from
+	user    string     // as the backend verified it
+	begun   time.Time
+	took    time.Duration // the login; zero before its end
+	isUp    bool
+	claimed bool // addresses, or is about to
+	ended   bool // its end was reported
+	leased  bool
+	lease   lease.Lease
+	busy    int  // jobs that put its Child SAs into the data plane or take them out
+	owes    bool // its lease is to be released when none of those is left
+	budget  budget
+	past    past  // what Child SAs carried that are gone
+	given   given // of the Grant: instead of what is configured
 }
 
 // shell is what an IKE SA without the session still has of it.

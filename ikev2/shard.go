@@ -101,12 +101,12 @@ func (s *shard) disconnect(now time.Time, cause Cause, fits func(*SA) bool) int 
 	return n
 }
 
-// supersede ends a client's other sessions, and takes the jobs that free what
+// supersede ends former sessions of a client, and takes the jobs that free what
 // they held out of the Outbox for the caller to run.
 func (s *shard) supersede(now time.Time, by superseding) []Job {
 	var jobs []Job
 	for _, sa := range slices.Clone(s.clients[by.client]) {
-		if sa.session.id == by.login {
+		if !slices.Contains(by.former, sa.session.id) {
 			continue
 		}
 		before := len(s.out.Jobs)
@@ -177,14 +177,14 @@ func (s *shard) settle(sa *SA) {
 	s.index(sa)
 }
 
-// index keeps the sessions findable by client.
+// index keeps the sessions findable by client, from the claim of their lease on.
 func (s *shard) index(sa *SA) {
-	up := sa.state == StateEstablished && sa.session.isUp
+	known := sa.session.claimed && (sa.state == StateAwaitProof || sa.state == StateEstablished)
 	switch none := (clientID{}); {
-	case up && sa.indexed == none:
+	case known && sa.indexed == none:
 		sa.indexed = sa.session.clientID()
 		s.clients[sa.indexed] = append(s.clients[sa.indexed], sa)
-	case !up && sa.indexed != none:
+	case !known && sa.indexed != none:
 		rest := slices.DeleteFunc(s.clients[sa.indexed], func(o *SA) bool { return o == sa })
 		s.clients[sa.indexed] = rest
 		if len(rest) == 0 {

@@ -21,15 +21,26 @@ const (
 	UniqueNever                 // former sessions always stay
 )
 
-// supersedes tells whether a login ends the client's former sessions, and why.
-func (u Unique) supersedes(initialContact bool) (Cause, bool) {
+// fate is what becomes of a client's former sessions at a login.
+type fate uint8
+
+const (
+	stay   fate = iota
+	end         // for the sake of the login
+	forbid      // they stay, and the login is refused
+)
+
+// fate is that of the client's former sessions, and the cause if they end.
+func (u Unique) fate(initialContact bool) (fate, Cause) {
 	switch {
 	case initialContact && u != UniqueNever:
-		return CauseReplaced, true
+		return end, CauseReplaced
 	case u == UniqueReplace:
-		return CauseSuperseded, true
+		return end, CauseSuperseded
+	case u == UniqueKeep:
+		return forbid, ""
 	}
-	return "", false
+	return stay, ""
 }
 
 // keptFault is a login refused for the sake of a session that stands. That is

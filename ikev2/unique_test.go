@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"bridgehead/auth/mschapv2"
+	"bridgehead/ikev2/initiator"
 	"bridgehead/ikev2/message"
 )
 
@@ -101,5 +103,39 @@ func TestKeptSessionsMayComeBack(t *testing.T) {
 	p.request(message.ExchangeInformational, &message.Delete{Protocol: message.ProtocolIKE})
 	if message.FindTS(w.again(p.idi, false).prove(), false) == nil {
 		t.Errorf("refused: %s", describeRefusals(w.refusals()))
+	}
+}
+
+// Of two logins of one client at once one stands in the end, whichever job of
+// the two is quicker; nothing is left of the other.
+func TestOfTwoLoginsAtOnceOneStands(t *testing.T) {
+	for _, policy := range []Unique{UniqueReplace, UniqueKeep} {
+		atOnce := 0
+		for seed := range uint64(60) {
+			w := newWorld(t, seed, func(c *Config) { c.Unique = policy })
+			w.jobTime = func() (wait, back time.Duration) {
+				return time.Duration(w.rand.IntN(30)) * time.Millisecond, time.Duration(w.rand.IntN(30)) * time.Millisecond
+			}
+			same := func(c *initiator.Config) { c.Identity = fqdn("alice.example.org") }
+			for _, d := range []*device{w.newDevice(same), w.newDevice(same)} {
+				d.start()
+			}
+			w.run(10*time.Second, nil)
+			if infos := w.gateway.sessions(); len(infos) != 1 || len(w.plane.children) != 1 || len(w.works.sessions.byUser["alice"]) != 1 {
+				t.Errorf("policy %d, seed %d: %d sessions, %d Child SAs, %d counted, expected one each",
+					policy, seed, len(infos), len(w.plane.children), len(w.works.sessions.byUser["alice"]))
+			}
+			atOnce += len(w.refusals())
+			w.gateway.disconnect(w.now, CauseOperator, func(*SA) bool { return true })
+			w.flush()
+			w.run(time.Hour, nil)
+			w.mustBeEmpty()
+			if n := len(w.works.sessions.byUser); n != 0 {
+				t.Errorf("policy %d, seed %d: still counted", policy, seed)
+			}
+		}
+		if atOnce == 0 {
+			t.Errorf("policy %d: no login met another", policy)
+		}
 	}
 }
