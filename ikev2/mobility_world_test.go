@@ -110,10 +110,22 @@ func (w *world) newestSA() *SA {
 	return found
 }
 
+// agrees tells whether the gateway has the client's Child SA and sends by it.
+func (c *device) agrees() bool {
+	mine, up := c.sa.Child()
+	for _, child := range c.w.plane.children {
+		if up && child.In.SPI == mine.Out.SPI && child.Path.Remote == c.leaves(mine.Path.Local) {
+			return true
+		}
+	}
+	return !up
+}
+
 // wantConverged checks that both ends agree on where the Child SAs run.
 func (c *device) wantConverged(why string) {
 	w := c.w
 	w.Helper()
+	w.run(10*time.Second, c.agrees) // not in the middle of a rekey
 	mine, up := c.sa.Child()
 	if !up || c.closed {
 		w.Fatalf("seed %d: %s: the client is gone: %v", w.seed, why, c.err)
@@ -241,6 +253,9 @@ func roam(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	w := newWorld(t, seed, func(c *Config) {
 		c.ForceEncapIPv4, c.Timers.DPD = r.IntN(2) == 0, 30*time.Second
+		if r.IntN(2) == 0 { // the gateway rekeys, too
+			c.Rekey = Rekey{Child: 20 * time.Second, IKE: 45 * time.Second}
+		}
 		c.Addresses = []netip.Addr{gatewayV4, gatewayV6}
 	})
 	d := w.newRoamer(nil).mustLogin()

@@ -121,7 +121,8 @@ func (sa *SA) gatewayAddress(ipv4 bool) (netip.Addr, bool) {
 
 // moveTask waits for the gateway to agree to a move.
 type moveTask struct {
-	from, to Endpoints // IKE messages ran over from when all was agreed last
+	from, to Endpoints   // IKE messages ran over from when all was agreed last
+	on       *generation // that it is told on
 }
 
 func (moveTask) step() Step { return StepMove }
@@ -134,9 +135,25 @@ func (sa *SA) updateAddresses(now time.Time, m Move, out *Outbox) error {
 			return err
 		}
 	}
-	t := moveTask{from: sa.settled, to: sa.endpoints}
-	ps := append([]message.Payload{&message.Notify{Kind: message.UpdateSAAddresses}}, sa.natDetectionFor(sa.ike.spii, sa.ike.spir)...)
-	return sa.request(now, sa.ike, message.ExchangeInformational, ps, t, out)
+	g := sa.shared()
+	t := moveTask{from: sa.settled, to: sa.endpoints, on: g}
+	ps := append([]message.Payload{&message.Notify{Kind: message.UpdateSAAddresses}}, sa.natDetectionFor(g.spii, g.spir)...)
+	return sa.request(now, g, message.ExchangeInformational, ps, t, out)
+}
+
+// shared is the latest IKE SA that the gateway is sure to have. One that its
+// own rekey made it may lack, if our answer was lost where this end was before
+// it moved; then it asks there again until it learns of the move.
+func (sa *SA) shared() *generation {
+	if sa.ike.initiator || sa.ike.heard {
+		return sa.ike
+	}
+	for _, g := range slices.Backward(sa.others) {
+		if _, ends := g.task.(forgetTask); !ends && !g.contends {
+			return g
+		}
+	}
+	return sa.ike
 }
 
 // answer has the Child SAs follow. A gateway that refuses the addresses leaves
@@ -150,11 +167,21 @@ func (t moveTask) answer(sa *SA, _ time.Time, r response, out *Outbox) error {
 		sa.done(&RefusedError{at{StepMove}, n.Kind, bytes.Clone(n.Data)}, out)
 		return nil
 	}
+	if t.on != sa.ike && message.FindNotify(r.payloads, message.NATDetectionSourceIP) == nil {
+		sa.ike.heard = true // the gateway has replaced this one, too, and heeds nothing that is said on it
+		sa.tellAgain()
+		return nil
+	}
 	if sa.endpoints == t.to {
 		sa.settle(r, out)
 	}
 	sa.done(nil, out)
 	return nil
+}
+
+// tellAgain puts a move back that was told on an IKE SA which is no more.
+func (sa *SA) tellAgain() {
+	sa.queue, sa.command = slices.Insert(sa.queue, 0, sa.command), nil
 }
 
 // settle takes the addresses in use for good, with the NATs on the way.

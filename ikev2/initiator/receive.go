@@ -30,7 +30,7 @@ func (sa *SA) receive(now time.Time, data []byte, out *Outbox) error {
 		sa.dropped = err
 		return nil
 	}
-	sa.diary.heard = now
+	sa.diary.heard, g.heard = now, true
 	if f := exchange.FragmentOf(m); f != nil {
 		joiner := &g.inRequests
 		if m.Header.IsResponse() {

@@ -198,8 +198,13 @@ func (sa *SA) forget(g *generation, out *Outbox) {
 	g.keys.Wipe()
 	g.contends = false
 	out.Notices = append(out.Notices, Unbound{g.ownSPI()})
-	if t, ok := g.task.(forgetTask); ok {
+	switch t := g.task.(type) {
+	case forgetTask:
 		t.end(sa, out)
+	case livenessTask: // the gateway lives: it replaced the IKE SA
+		sa.done(nil, out)
+	case moveTask: // to be told on the IKE SA in use
+		sa.tellAgain()
 	}
 }
 

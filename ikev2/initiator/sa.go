@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"bridgehead/ikev2/exchange"
@@ -117,6 +118,7 @@ type generation struct {
 	firstSent   time.Time // of the outstanding request
 	contends    bool      // made by the gateway while our rekey of the same IKE SA is under way
 	until       time.Time // when it is forgotten if nobody deletes it; zero while in use
+	heard       bool      // the gateway has used it
 }
 
 // task is an exchange of ours that waits for its answer. Each exchange has
@@ -183,8 +185,17 @@ func (sa *SA) dispatch(now time.Time, ev Event, out *Outbox) error {
 // runQueue begins the next command if nothing else is under way.
 func (sa *SA) runQueue(now time.Time, out *Outbox) {
 	for sa.state == stateEstablished && sa.command == nil && len(sa.queue) > 0 && !sa.ike.requests.Outstanding() {
-		c := sa.queue[0]
-		sa.queue = sa.queue[1:]
+		next := 0
+		if g := sa.shared(); g != sa.ike {
+			// All but a move has time until the gateway shows that it has our
+			// answer to its rekey.
+			next = slices.IndexFunc(sa.queue, func(c Command) bool { _, moves := c.(Move); return moves })
+			if next < 0 || g.requests.Outstanding() {
+				return
+			}
+		}
+		c := sa.queue[next]
+		sa.queue = slices.Delete(sa.queue, next, next+1)
 		sa.carryOut(now, c, out)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,7 +37,7 @@ type Session struct {
 	quitOnce sync.Once
 	up       chan struct{} // closed when the login is complete
 	done     chan struct{} // closed when run has ended
-	replies  []chan error  // run's: of the commands under way, in their order
+	waiting  []command     // run's: those under way
 
 	unanswered error // what waited for an answer when the session was abandoned; set before done is closed
 
@@ -95,7 +96,7 @@ func (s *Session) run(first Event) {
 		case data := <-s.inbox:
 			ev = Datagram{data}
 		case c := <-s.commands:
-			s.replies = append(s.replies, c.reply)
+			s.waiting = append(s.waiting, c)
 			ev = c.Command
 		case <-due:
 			ev = Tick{}
@@ -225,9 +226,9 @@ func (s *Session) publish(notices []Notice) (closed bool) {
 		case Rekeyed, Moved:
 			s.snapshot()
 		case Done:
-			if len(s.replies) > 0 {
-				s.replies[0] <- n.Err
-				s.replies = s.replies[1:]
+			if i := slices.IndexFunc(s.waiting, func(c command) bool { return c.Command == n.Command }); i >= 0 {
+				s.waiting[i].reply <- n.Err
+				s.waiting = slices.Delete(s.waiting, i, i+1)
 			}
 		case Closed:
 			s.end(n.Err)
@@ -259,10 +260,10 @@ func (s *Session) end(err error) {
 	s.result = s.sa.Result()
 	s.err = err
 	s.mu.Unlock()
-	for _, r := range s.replies {
-		r <- err
+	for _, c := range s.waiting {
+		c.reply <- err
 	}
-	s.replies = nil
+	s.waiting = nil
 }
 
 // step is the step under way.
