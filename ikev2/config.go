@@ -38,8 +38,8 @@ type Config struct {
 	DNS          []netip.Addr   // may be empty
 	Domains      []string       // split DNS (RFC 8598); may be empty
 	// DHCPServer is the IPv4 address that the DHCPINFORM of Windows is answered
-	// from, inside the tunnel; zero: nothing answers. Clients that need it may
-	// reach it whatever LocalSubnets and their routes are.
+	// from, inside the tunnel; zero: nothing answers. Where neither LocalSubnets
+	// nor the client's routes hold it, DummyAddress takes its place.
 	DHCPServer netip.Addr
 	// ForceEncapIPv4 announces a NAT on IPv4 whether there is one or not, so
 	// that clients encapsulate ESP in UDP.

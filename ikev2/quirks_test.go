@@ -168,7 +168,7 @@ func TestQuirks(t *testing.T) {
 				c.LocalSubnets, c.DHCPServer = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, netip.MustParseAddr("10.0.0.1")
 			})
 			q.login(w, windows(), nil)
-			return fmt.Sprint(w.lastEvent().Session.Informs)
+			return fmt.Sprint(w.lastEvent().Session.DHCPServer.IsValid())
 		}},
 		{QuirkW9, "EAP code 4, Win32 code 647", "EAP code 1, no Win32 code", func(q *trial) string {
 			w := q.world(func(c *Config) {

@@ -81,7 +81,7 @@ type SessionInfo struct {
 	Routes     []netip.Prefix // what the client may reach
 	DNS        []netip.Addr   // its name servers
 	Domains    []string       // split DNS
-	Informs    bool           // its DHCPINFORM is to be answered, with the above
+	DHCPServer netip.Addr     // where its DHCPINFORM is answered from, with the above; zero: it is not
 }
 
 // info describes the SA's session.
@@ -92,7 +92,7 @@ func (sa *SA) info() SessionInfo {
 		ID: s.id, User: s.user, Client: s.client.String(), Quirks: s.quirks.list(), Remote: sa.path.remote, Local: sa.path.local,
 		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun, Took: s.took,
 		IKE: sa.suite.String(), Encap: sa.nat.encap(), Children: sa.childIDs(),
-		Routes: g.routes, DNS: g.dns, Domains: g.domains, Informs: sa.informs(), Usage: s.past.usage(),
+		Routes: g.routes, DNS: g.dns, Domains: g.domains, DHCPServer: sa.dhcpServer(), Usage: s.past.usage(),
 	}
 	if s.idi.Kind != 0 {
 		i.Identity = s.idi.String()

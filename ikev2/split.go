@@ -11,26 +11,46 @@ import (
 // broadcast is where Windows sends DHCPINFORM to inside its tunnel.
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// informs tells clients whose DHCPINFORM is answered (quirk W8).
-func (sa *SA) informs() bool {
-	return sa.quirk(QuirkW8) && sa.cfg.DHCPServer.IsValid() && sa.session.lease.IPv4.IsValid()
+// DummyAddress stands for a node without an IPv4 address that suits (RFC 7600
+// §4.8). Nothing has it, so a client that may reach it reaches nothing.
+var DummyAddress = netip.AddrFrom4([4]byte{192, 0, 0, 8})
+
+// dhcpServer is where the answers to the client's DHCPINFORM come from (quirk
+// W8); zero: there are none. It is the configured address only for clients that
+// may reach that anyway: any client can pose as Windows.
+func (sa *SA) dhcpServer() netip.Addr {
+	server := sa.cfg.DHCPServer
+	if !sa.quirk(QuirkW8) || !server.IsValid() || !sa.session.lease.IPv4.IsValid() {
+		return netip.Addr{}
+	}
+	if own := hostSelector(server); slices.ContainsFunc(sa.allowed(), func(s message.Selector) bool { return includes(s, own) }) {
+		return server
+	}
+	return DummyAddress
+}
+
+// allowed is what the session's client may reach by the Grant or else the
+// configuration.
+func (sa *SA) allowed() []message.Selector {
+	if len(sa.session.given.routes) == 0 {
+		return sa.cfg.subnets
+	}
+	var allowed []message.Selector
+	for _, p := range sa.session.given.routes {
+		allowed = append(allowed, message.SelectorOf(p))
+	}
+	return allowed
 }
 
 // reachable is what the session's client may reach. Where that is not all of
 // IPv4, a client that sends DHCPINFORM may also reach what it sends that to and
 // what answers: outside of the traffic selectors neither would get through.
 func (sa *SA) reachable() []message.Selector {
-	allowed := sa.cfg.subnets
-	if len(sa.session.given.routes) > 0 {
-		allowed = nil
-		for _, p := range sa.session.given.routes {
-			allowed = append(allowed, message.SelectorOf(p))
-		}
-	}
+	allowed := sa.allowed()
 	ipv4 := func(s message.Selector) bool { return s.Start.Is4() }
-	if sa.informs() && slices.ContainsFunc(allowed, ipv4) {
+	if server := sa.dhcpServer(); server.IsValid() && slices.ContainsFunc(allowed, ipv4) {
 		allowed = insert(slices.Clone(allowed), hostSelector(broadcast))
-		allowed = insert(allowed, hostSelector(sa.cfg.DHCPServer))
+		allowed = insert(allowed, hostSelector(server))
 	}
 	return allowed
 }

@@ -8,7 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"bridgehead/auth"
+	"bridgehead/auth/mschapv2"
 	"bridgehead/ikev2/initiator"
+	"bridgehead/ikev2/message"
 )
 
 func prefixes(list ...string) []netip.Prefix {
@@ -24,29 +27,37 @@ func prefixes(list ...string) []netip.Prefix {
 func TestDHCPINFORMFitsTheSelectors(t *testing.T) {
 	split := prefixes("10.1.0.0/16", "2001:db8:1::/48")
 	inside, outside := netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("192.0.0.8")
+	everywhere := describeSelectors([]message.Selector{message.SelectorOf(netip.MustParsePrefix("0.0.0.0/0")), message.SelectorOf(netip.MustParsePrefix("::/0"))})
 	for _, c := range []struct {
 		name    string
 		profile *initiator.Profile
 		subnets []netip.Prefix
+		user    []netip.Prefix // that this one alone may reach
 		server  netip.Addr
 		off     []Quirk
 		want    string
-		informs bool
+		from    netip.Addr
 	}{
-		{"Windows, the server within its routes", initiator.Windows10DH2048(), split, inside, nil,
-			"10.1.0.0-10.1.255.255 255.255.255.255 2001:db8:1::-2001:db8:1:ffff:ffff:ffff:ffff:ffff", true},
-		{"Windows, the server outside", initiator.Windows10DH2048(), split, outside, nil,
-			"10.1.0.0-10.1.255.255 255.255.255.255 192.0.0.8 2001:db8:1::-2001:db8:1:ffff:ffff:ffff:ffff:ffff", true},
-		{"Windows, everything", initiator.Windows10DH2048(), nil, inside, nil,
-			"0.0.0.0-255.255.255.255 ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true},
-		{"Windows, IPv6 alone", initiator.Windows10DH2048(), split[1:], inside, nil, "2001:db8:1::-2001:db8:1:ffff:ffff:ffff:ffff:ffff", true},
-		{"Windows, nothing answers", initiator.Windows10DH2048(), split[:1], netip.Addr{}, nil, "10.1.0.0-10.1.255.255", false},
-		{"Windows without the allowance", initiator.Windows10DH2048(), split[:1], inside, []Quirk{QuirkW8}, "10.1.0.0-10.1.255.255", false},
-		{"Apple", initiator.Apple(), split[:1], inside, nil, "10.1.0.0-10.1.255.255", false},
-		{"strongSwan", initiator.DefaultProfile(), split[:1], inside, nil, "10.1.0.0-10.1.255.255", false},
+		{"Windows, the server within its routes", initiator.Windows10DH2048(), split, nil, inside, nil,
+			"10.1.0.0-10.1.255.255 255.255.255.255 2001:db8:1::-2001:db8:1:ffff:ffff:ffff:ffff:ffff", inside},
+		{"Windows, the server outside", initiator.Windows10DH2048(), split, nil, netip.MustParseAddr("172.16.0.1"), nil,
+			"10.1.0.0-10.1.255.255 255.255.255.255 192.0.0.8 2001:db8:1::-2001:db8:1:ffff:ffff:ffff:ffff:ffff", outside},
+		{"Windows, a user with routes without the server", initiator.Windows10DH2048(), split, prefixes("10.1.2.0/24"), inside, nil,
+			"10.1.2.0-10.1.2.255 255.255.255.255 192.0.0.8", outside},
+		{"Windows, a user with routes beyond", initiator.Windows10DH2048(), split[1:], prefixes("10.0.0.0/8"), inside, nil,
+			"10.0.0.0-10.255.255.255 255.255.255.255", inside},
+		{"Windows, everything", initiator.Windows10DH2048(), nil, nil, inside, nil, everywhere, inside},
+		{"Windows, IPv6 alone", initiator.Windows10DH2048(), split[1:], nil, inside, nil, "2001:db8:1::-2001:db8:1:ffff:ffff:ffff:ffff:ffff", outside},
+		{"Windows, nothing answers", initiator.Windows10DH2048(), split[:1], nil, netip.Addr{}, nil, "10.1.0.0-10.1.255.255", netip.Addr{}},
+		{"Windows without the allowance", initiator.Windows10DH2048(), split[:1], nil, inside, []Quirk{QuirkW8}, "10.1.0.0-10.1.255.255", netip.Addr{}},
+		{"Apple", initiator.Apple(), split[:1], nil, inside, nil, "10.1.0.0-10.1.255.255", netip.Addr{}},
+		{"strongSwan", initiator.DefaultProfile(), split[:1], nil, inside, nil, "10.1.0.0-10.1.255.255", netip.Addr{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, 1, func(cfg *Config) { cfg.LocalSubnets, cfg.DHCPServer, cfg.WithoutQuirks = c.subnets, c.server, c.off })
+			w := newWorld(t, 1, func(cfg *Config) {
+				cfg.LocalSubnets, cfg.DHCPServer, cfg.WithoutQuirks = c.subnets, c.server, c.off
+				cfg.Backend = mschapv2.NewBackend(mschapv2.NewHashVerifier(userFile{"alice": {Hash: users["alice"].Hash, Grant: auth.Grant{Name: "alice", Routes: c.user}}}), mschapv2.Options{})
+			})
 			d := w.newDevice(func(cfg *initiator.Config) { cfg.Profile = c.profile }).mustLogin()
 			check := func(when string) {
 				t.Helper()
@@ -56,8 +67,8 @@ func TestDHCPINFORMFitsTheSelectors(t *testing.T) {
 				}
 			}
 			check("login")
-			if i := w.events[len(w.events)-1].Session; i.Informs != c.informs || len(c.subnets) > 0 && !slices.Equal(i.Routes, c.subnets) {
-				t.Errorf("session: %v, %v", i.Informs, i.Routes)
+			if i := w.events[len(w.events)-1].Session; i.DHCPServer != c.from || c.user == nil && len(c.subnets) > 0 && !slices.Equal(i.Routes, c.subnets) {
+				t.Errorf("session: answered from %v, want %v; routes %v", i.DHCPServer, c.from, i.Routes)
 			}
 			if err := d.command(initiator.RekeyChild{}); err != nil {
 				t.Fatal(err)

@@ -19,6 +19,7 @@ const (
 type Session struct {
 	ID     string     // of the logs
 	Client netip.Addr // the inner IPv4 address that it holds
+	Server netip.Addr // the IPv4 address that answers come from, within its traffic selectors
 	// Routes are what it reaches through the tunnel. Other families than IPv4 are
 	// passed over. Where everything is among them no route is told: whether
 	// Windows sends everything through the tunnel is a setting of its connection
@@ -32,9 +33,8 @@ type Session struct {
 // Server answers the clients of the sessions it was told of. Its methods are
 // safe for concurrent use.
 type Server struct {
-	address netip.Addr
-	now     func() time.Time
-	counts  counters
+	now    func() time.Time
+	counts counters
 
 	mu       sync.Mutex // guards sessions and what they point to
 	sessions map[netip.Addr]*session
@@ -46,14 +46,10 @@ type session struct {
 	at   time.Time // when left was true
 }
 
-// NewServer makes a server that answers from an IPv4 address, which clients
-// have within their traffic selectors. now is time.Now.
-func NewServer(address netip.Addr, now func() time.Time) *Server {
-	return &Server{address: address, now: now, sessions: map[netip.Addr]*session{}}
+// NewServer makes a server without sessions. now is time.Now.
+func NewServer(now func() time.Time) *Server {
+	return &Server{now: now, sessions: map[netip.Addr]*session{}}
 }
-
-// Address is where answers come from.
-func (s *Server) Address() netip.Addr { return s.address }
 
 // Add begins to answer a session. It takes the place of one that had the same
 // address before.
@@ -105,7 +101,7 @@ func (s *Server) answer(packet []byte) ([]byte, Outcome) {
 	case r.client != d.source || r.relayed:
 		return nil, Foreign
 	}
-	return s.ack(&r, to), Answered
+	return ack(&r, to), Answered
 }
 
 // admit finds the session of an address and takes one from what it may ask,
@@ -146,12 +142,12 @@ func routeRoom(size int) int {
 // ack is the answer to r. Mask and server are always told; the rest if it was
 // asked for, as far as it fits, and Windows gets its routes even if it forgot to
 // ask.
-func (s *Server) ack(r *request, to Session) []byte {
+func ack(r *request, to Session) []byte {
 	size := min(max(r.maxSize, standardSize), largestSize)
-	b := appendHeaders(make([]byte, 0, size), s.address, to.Client)
+	b := appendHeaders(make([]byte, 0, size), to.Server, to.Client)
 	b = r.appendAck(b)
 	b = appendOption(b, optMessageType, byte(typeAck))
-	b = appendOption(b, optServerID, s.address.AsSlice()...)
+	b = appendOption(b, optServerID, to.Server.AsSlice()...)
 	b = appendOption(b, optSubnetMask, 255, 255, 255, 255)
 
 	add := func(code option, value []byte, forced bool) {

@@ -118,7 +118,7 @@ func (c *clock) now() time.Time { return c.at }
 
 func newServer(sessions ...Session) (*Server, *clock) {
 	c := &clock{time.Unix(1_700_000_000, 0)}
-	s := NewServer(server, c.now)
+	s := NewServer(c.now)
 	for _, session := range sessions {
 		s.Add(session)
 	}
@@ -135,7 +135,7 @@ func prefixes(list ...string) []netip.Prefix {
 
 func alicesSession() Session {
 	return Session{
-		ID: "a1", Client: alice,
+		ID: "a1", Client: alice, Server: server,
 		Routes:  prefixes("10.1.0.0/16", "192.168.103.0/24", "2001:db8::/32", "172.16.0.0/12", "198.51.100.7/32"),
 		DNS:     []netip.Addr{netip.MustParseAddr("10.1.0.53"), netip.MustParseAddr("2001:db8::53")},
 		Domains: []string{"corp.example.org", "example.net."},
@@ -194,7 +194,7 @@ func TestAnswersOnlyWhatIsAsked(t *testing.T) {
 		{"others do not", func(i *inform, _ *Session) { i.parameters, i.vendorClass = []byte{6}, "dhcpcd" }, []option{optDNS}},
 		{"everything through the tunnel", func(_ *inform, s *Session) { s.Routes = prefixes("10.0.0.0/8", "0.0.0.0/0") }, []option{optDNS, optDomainName}},
 		{"IPv6 alone", func(_ *inform, s *Session) { s.Routes = prefixes("2001:db8::/32") }, []option{optDNS, optDomainName}},
-		{"nothing configured", func(_ *inform, s *Session) { *s = Session{ID: "a1", Client: alice} }, nil},
+		{"nothing configured", func(_ *inform, s *Session) { *s = Session{ID: "a1", Client: alice, Server: server} }, nil},
 		{"a domain that DNS cannot write", func(i *inform, s *Session) { i.parameters, s.Domains = []byte{119}, []string{"a..b"} }, []option{optRoutesMS}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -306,7 +306,7 @@ func TestLeavesOtherPacketsAlone(t *testing.T) {
 }
 
 func TestFloodIsBounded(t *testing.T) {
-	bob := Session{ID: "b1", Client: mallet}
+	bob := Session{ID: "b1", Client: mallet, Server: server}
 	s, clock := newServer(alicesSession(), bob)
 	ask := func(i inform) bool { reply, _ := s.Answer(i.packet()); return reply != nil }
 	answered := 0
@@ -340,7 +340,7 @@ func TestFloodIsBounded(t *testing.T) {
 
 func TestSessionsComeAndGo(t *testing.T) {
 	s, _ := newServer(alicesSession())
-	next := Session{ID: "n1", Client: alice, DNS: []netip.Addr{server}}
+	next := Session{ID: "n1", Client: alice, Server: server, DNS: []netip.Addr{server}}
 	s.Add(next)           // the address is leased again
 	s.Remove("a1", alice) // and only then is its last holder's end reported
 	reply, _ := s.Answer(windows().packet())
@@ -411,7 +411,7 @@ func TestRoutesSurvive(t *testing.T) {
 			a := rapid.Uint32().Draw(t, "address")
 			return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(a >> 24), byte(a >> 16), byte(a >> 8), byte(a)}), rapid.IntRange(1, 32).Draw(t, "bits")).Masked()
 		}), 1, 25).Draw(t, "routes")
-		s, _ := newServer(Session{ID: "a1", Client: alice, Routes: routes})
+		s, _ := newServer(Session{ID: "a1", Client: alice, Server: server, Routes: routes})
 		reply, _ := s.Answer(windows().packet())
 		if reply == nil {
 			t.Fatalf("no answer")

@@ -25,8 +25,9 @@ func TestSocket(t *testing.T) {
 	gateway.Run("ip", "route", "add", alice.String()+"/32", "via", "10.1.0.2")
 	client.AddAddress(link, alice.String()+"/32")
 
-	s := NewServer(netip.MustParseAddr("192.0.0.8"), time.Now)
-	s.Add(alicesSession())
+	s, session := NewServer(time.Now), alicesSession()
+	session.Server = netip.MustParseAddr("192.0.0.8")
+	s.Add(session)
 	var held io.Closer
 	var socket *Socket
 	var err error

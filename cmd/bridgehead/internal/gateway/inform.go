@@ -13,13 +13,10 @@ import (
 	"bridgehead/ikev2/dhcp"
 )
 
-// dummyAddress stands for a host without an IPv4 address that suits (RFC 7600
-// §4.8). Nothing else has it, so a client that may reach it reaches nothing.
-var dummyAddress = netip.AddrFrom4([4]byte{192, 0, 0, 8})
-
 // informs answers the DHCPINFORM of Windows; nil answers none.
 type informs struct {
 	server *dhcp.Server
+	from   netip.Addr   // of the answers
 	socket *dhcp.Socket // nil: the data plane hands over what is to be answered
 	logger *slog.Logger
 }
@@ -36,7 +33,7 @@ func (g *Gateway) openInforms(kernel bool) error {
 	if err != nil {
 		return err
 	}
-	g.informs = &informs{server: dhcp.NewServer(informAddress(c.Addresses.Subnets, list), time.Now), logger: g.logger}
+	g.informs = &informs{server: dhcp.NewServer(time.Now), from: informAddress(c.Addresses.Subnets, list), logger: g.logger}
 	if !kernel {
 		return nil
 	}
@@ -59,7 +56,7 @@ func informAddress(subnets []netip.Prefix, list []hostAddress) netip.Addr {
 			return a.Addr()
 		}
 	}
-	return dummyAddress
+	return ikev2.DummyAddress
 }
 
 // address is where answers come from; zero where there are none.
@@ -67,25 +64,30 @@ func (i *informs) address() netip.Addr {
 	if i == nil {
 		return netip.Addr{}
 	}
-	return i.server.Address()
+	return i.from
 }
 
 // broadcast takes what clients send to all in the userspace data plane; nil
-// where nothing is answered.
+// where nothing is answered. The host sees none of it: no router passes it on,
+// and a client that may broadcast for the sake of DHCPINFORM alone is not to
+// reach the host's own services by it.
 func (i *informs) broadcast() func(packet []byte) (reply []byte, taken bool) {
 	if i == nil {
 		return nil
 	}
-	return i.server.Answer
+	return func(packet []byte) (reply []byte, taken bool) {
+		reply, _ = i.server.Answer(packet)
+		return reply, true
+	}
 }
 
 // event keeps the sessions that are answered. It never blocks.
 func (i *informs) event(e ikev2.SessionEvent) {
 	s := e.Session
 	switch {
-	case i == nil || !s.Informs:
+	case i == nil || !s.DHCPServer.IsValid():
 	case e.Kind == ikev2.EventUp:
-		i.server.Add(dhcp.Session{ID: s.ID, Client: s.IPv4, Routes: s.Routes, DNS: s.DNS, Domains: s.Domains})
+		i.server.Add(dhcp.Session{ID: s.ID, Client: s.IPv4, Server: s.DHCPServer, Routes: s.Routes, DNS: s.DNS, Domains: s.Domains})
 	case e.Kind == ikev2.EventDown:
 		i.server.Remove(s.ID, s.IPv4)
 	}

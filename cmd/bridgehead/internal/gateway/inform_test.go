@@ -63,9 +63,20 @@ func TestSessionsThatAreAnswered(t *testing.T) {
 	}
 	windows, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	up := func(kind ikev2.EventKind, id string, a netip.Addr, informs bool) {
-		g.informs.event(ikev2.SessionEvent{Kind: kind, Session: ikev2.SessionInfo{ID: id, IPv4: a, Informs: informs}})
+		s := ikev2.SessionInfo{ID: id, IPv4: a}
+		if informs {
+			s.DHCPServer = ikev2.DummyAddress
+		}
+		g.informs.event(ikev2.SessionEvent{Kind: kind, Session: s})
 	}
 	answers := func(a netip.Addr) bool { reply, _ := g.informs.broadcast()(inform(a)); return reply != nil }
+	other53 := inform(windows)
+	other53[23] = 53
+	for _, p := range [][]byte{inform(windows), other53} {
+		if reply, taken := g.informs.broadcast()(p); reply != nil || !taken {
+			t.Errorf("a broadcast without a session: answered %v, kept from the host %v", reply, taken)
+		}
+	}
 	up(ikev2.EventUp, "w", windows, true)
 	up(ikev2.EventUp, "o", other, false)
 	if !answers(windows) || answers(other) {
@@ -90,7 +101,7 @@ func TestSessionsThatAreAnswered(t *testing.T) {
 	for _, m := range families[0].GetMetric() {
 		counted[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
 	}
-	want := map[string]float64{"answered": 2, "foreign": 0, "malformed": 0, "no_session": 2, "not_inform": 0, "send_failed": 0, "too_many": 0}
+	want := map[string]float64{"answered": 2, "foreign": 0, "malformed": 0, "no_session": 3, "not_inform": 0, "send_failed": 0, "too_many": 0}
 	if diff := cmp.Diff(want, counted); diff != "" {
 		t.Error(diff)
 	}
@@ -105,7 +116,7 @@ func TestNoDHCPWhereNotWanted(t *testing.T) {
 	if err := g.openInforms(true); err != nil {
 		t.Fatal(err)
 	}
-	g.informs.event(ikev2.SessionEvent{Kind: ikev2.EventUp, Session: ikev2.SessionInfo{Informs: true}})
+	g.informs.event(ikev2.SessionEvent{Kind: ikev2.EventUp, Session: ikev2.SessionInfo{DHCPServer: ikev2.DummyAddress}})
 	g.informs.run(context.Background())
 	r := prometheus.NewRegistry()
 	r.MustRegister(g.informs)
