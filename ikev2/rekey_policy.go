@@ -144,23 +144,28 @@ func (sa *SA) rekeyDeadline() time.Time {
 	return next
 }
 
-// rekeyWhatIsDue begins one rekey, if it is time.
+// rekeyWhatIsDue begins the rekey that has been due longest, if it is time.
 func (sa *SA) rekeyWhatIsDue(now time.Time, out *Outbox) {
 	if next := sa.rekeyDeadline(); next.IsZero() || now.Before(next) {
 		return
 	}
+	var oldest *child
 	for i := range sa.children {
 		c := &sa.children[i]
-		if c.stage != inUse || c.due.IsZero() || now.Before(c.due) {
-			continue
-		}
-		c.due = time.Time{}
-		if sa.startsChildRekey() {
-			sa.beginChildRekey(now, c, out)
-			return
+		switch {
+		case c.stage != inUse || c.due.IsZero():
+		case !sa.startsChildRekey():
+			c.due = time.Time{}
+		case oldest == nil || c.due.Before(oldest.due):
+			oldest = c
 		}
 	}
-	if w := &sa.watch; !w.rekey.IsZero() && !now.Before(w.rekey) {
+	w := &sa.watch
+	switch {
+	case oldest != nil && !now.Before(oldest.due) && (w.rekey.IsZero() || !w.rekey.Before(oldest.due)):
+		oldest.due = time.Time{}
+		sa.beginChildRekey(now, oldest, out)
+	case !w.rekey.IsZero() && !now.Before(w.rekey):
 		w.rekey = time.Time{}
 		sa.beginIKERekey(now, out)
 	}
