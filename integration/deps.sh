@@ -9,6 +9,7 @@ packages=(
   strongswan-charon strongswan-swanctl charon-cmd strongswan-libcharon
   libcharon-extra-plugins libcharon-extauth-plugins
   libstrongswan-standard-plugins libstrongswan-extra-plugins
+  network-manager strongswan-nm dbus-daemon
   user-mode-linux kmod # a kernel with ESP
 )
 

@@ -240,3 +240,25 @@ func (s *scene) leaves(c *connection, user string) error {
 	}
 	return nil
 }
+
+// TestTrafficMakesWindowsRekey has the octets that a connection really carries
+// bring about the rekey that is Windows' habit, at fewer than its 200 MiB.
+func TestTrafficMakesWindowsRekey(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "userspace", []string{"alice"})
+	m := s.machine("windows")
+	p := initiator.WindowsPolicy()
+	p.Habits.RekeyChildOctets = 100 << 10
+	c, err := s.connect(m, p, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.Session.Child().ID
+	m.Run("ping", "-q", "-c", "60", "-i", "0.01", "-s", "1000", "-w", "15", behind4)
+	if err := within(patience, "a rekey", func() (bool, error) { return c.Session.Child().ID != first, nil }); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(m.pings(), s.leaves(c, "alice")); err != nil {
+		t.Error(err)
+	}
+}

@@ -34,6 +34,7 @@ const gatewayFile = `[server]
 name        = "vpn.example.org"
 certificate = "server.pem"
 key         = "server.key"
+chain       = "root.pem"
 
 [addresses]
 pools = ["192.0.2.0/25", "2001:db8::/96"]
@@ -121,6 +122,7 @@ func newScene(t *testing.T, plane string, users []string) *scene {
 	s.dir = s.Dir("bridgehead")
 	s.root = lab.NewCA(t, "Test Root", lab.RSA2048)
 	server := s.root.NewServer(lab.RSA2048, 300*24*time.Hour, gatewayName, s.outside.IPv4.String(), s.outside.IPv6.String())
+	s.root.Write(filepath.Join(s.dir, "root.pem"))
 	server.Write(filepath.Join(s.dir, "server.pem"))
 	server.WriteKey(filepath.Join(s.dir, "server.key"))
 	file := filepath.Join(s.dir, "bridgehead.toml")

@@ -22,6 +22,7 @@ func strongSwan() []stay {
 	return []stay{
 		{client: "strongSwan, swanctl", user: "swanctl", run: swanctl},
 		{client: "strongSwan, charon-cmd", user: "charon-cmd", run: charonCmd},
+		{client: "strongSwan, NetworkManager", user: "nm", run: networkManager},
 	}
 }
 
@@ -94,14 +95,14 @@ func swanctl(t *testing.T, s *scene, st stay, r *row) {
 	if r.cell(t, login, "ok", err); err != nil {
 		return
 	}
-	s.lives(t, m, r, "home", before, charon.TrySwanctl)
+	s.lives(t, m, r, "home", charon.TrySwanctl)
+	r.cell(t, move, "ok", s.roams(m, before))
 	_, err = charon.TrySwanctl("--terminate", "--ike", "home")
 	r.cell(t, logout, "ok", errors.Join(err, s.gone(st.user)))
 }
 
-// lives is what follows a login of charon: its rekeys by order, its move by
-// itself.
-func (s *scene) lives(t *testing.T, m machine, r *row, name string, before session, swanctl func(...string) (string, error)) {
+// lives is what follows a login of charon: traffic, and its rekeys by order.
+func (s *scene) lives(t *testing.T, m machine, r *row, name string, swanctl func(...string) (string, error)) {
 	t.Helper()
 	r.cell(t, bothFamilies, "ok", m.pings())
 	rekeyed := func(what, shows string) error {
@@ -117,7 +118,6 @@ func (s *scene) lives(t *testing.T, m machine, r *row, name string, before sessi
 	}
 	r.cell(t, childRekey, "ok", rekeyed("--child", name+": #2, reqid 1, INSTALLED"))
 	r.cell(t, ikeRekey, "ok", rekeyed("--ike", name+": #2, ESTABLISHED"))
-	r.cell(t, move, "ok", s.roams(m, before))
 }
 
 // charonCmd is the stay of the command-line client, with a socket for orders
@@ -142,10 +142,10 @@ func charonCmd(t *testing.T, s *scene, st stay, r *row) {
 	if r.cell(t, login, "ok", err); err != nil {
 		return
 	}
-	s.lives(t, m, r, "cmd", before, func(args ...string) (string, error) {
-		out, err := exec.Command("swanctl", append(args, "--uri", socket)...).CombinedOutput()
-		return string(out), err
+	s.lives(t, m, r, "cmd", func(args ...string) (string, error) {
+		return output(exec.Command("swanctl", append(args, "--uri", socket)...))
 	})
+	r.cell(t, move, "ok", s.roams(m, before))
 	err = p.Signal(syscall.SIGINT)
 	r.cell(t, logout, "ok", errors.Join(err, s.gone(st.user)))
 }
