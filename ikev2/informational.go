@@ -17,7 +17,7 @@ func (sa *SA) receiveInformational(now time.Time, in inbound, out *Outbox) {
 		sa.bidFarewell(now, in, cause, out)
 		return
 	}
-	more, then, err := sa.mobilityAnswer(now, in)
+	more, moves, err := sa.mobilityAnswer(now, in)
 	if err != nil {
 		sa.refuseExchange(now, err, out)
 		return
@@ -29,12 +29,12 @@ func (sa *SA) receiveInformational(now time.Time, in inbound, out *Outbox) {
 	}
 	reply := func(now time.Time, out *Outbox) {
 		sa.respond(now, append(answer, more...), out)
-		if then != nil && sa.state == StateEstablished {
-			then(out)
+		if last := sa.last(); moves != nil && last.state == StateEstablished {
+			last.relocate(now, *moves, out)
 		}
 	}
 	if len(gone) == 0 {
-		reply(now, out)
+		sa.expected(now, moves, reply, out)
 		return
 	}
 	// Once it has the answer the client takes nothing more on these.

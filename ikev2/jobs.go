@@ -18,7 +18,7 @@ import (
 // Job is work too slow for a shard. A worker calls Run once; the results are
 // in the job's own fields when it comes back to its SA as a Finished event.
 // The types are keyExchange, signature, eapStep, claimLease, installChild,
-// moveChildren, readUsage and teardown.
+// moveChildren, expectChildren, readUsage and teardown.
 type Job interface {
 	// Run does the work. It blocks until it is done or ctx ends.
 	Run(ctx context.Context, w *works)
@@ -250,6 +250,27 @@ func (*moveChildren) pool() pool { return poolHost }
 func (j *moveChildren) Run(ctx context.Context, w *works) {
 	for _, id := range j.ids {
 		j.err = errors.Join(j.err, w.plane.Move(ctx, id, j.path))
+	}
+}
+
+// expectChildren has Child SAs receive where the client will send from, too,
+// where the data plane does not do so anyway.
+type expectChildren struct {
+	job
+	ids  []esp.ChildID
+	path esp.Path
+	err  error
+}
+
+func (*expectChildren) pool() pool { return poolHost }
+
+func (j *expectChildren) Run(ctx context.Context, w *works) {
+	plane, ok := w.plane.(esp.Expecter)
+	if !ok {
+		return
+	}
+	for _, id := range j.ids {
+		j.err = errors.Join(j.err, plane.Expect(ctx, id, j.path))
 	}
 }
 

@@ -67,9 +67,9 @@ func (sa *SA) noteAdditional(ps []message.Payload) {
 }
 
 // mobilityAnswer acts on what an INFORMATIONAL request says about addresses
-// and gives what the answer says about them. What is to happen once that has
-// gone out is then; it may be nil.
-func (sa *SA) mobilityAnswer(now time.Time, in inbound) (answer []message.Payload, then func(*Outbox), err error) {
+// and gives what the answer says about them, and where the client is once that
+// has gone out; nil: where it was.
+func (sa *SA) mobilityAnswer(now time.Time, in inbound) (answer []message.Payload, moves *location, err error) {
 	if cookie := message.FindNotify(in.payloads, message.Cookie2); cookie != nil {
 		if len(cookie.Data) < minCookie2 || len(cookie.Data) > maxCookie2 {
 			return nil, nil, syntaxFault("COOKIE2 that has not 8 to 64 octets (RFC 4555 §4.2.5)")
@@ -96,10 +96,19 @@ func (sa *SA) mobilityAnswer(now time.Time, in inbound) (answer []message.Payloa
 		sa.reg.count(MovesRefused)
 		return append(answer, status(message.UnacceptableAddresses, nil)), nil, nil
 	case update:
-		then = func(out *Outbox) { sa.relocate(now, to, out) }
+		moves = &to
 	}
 	sa.noteAdditional(in.payloads)
-	return answer, then, nil
+	return answer, moves, nil
+}
+
+// last is the SA that has the session by now: this one, or what replaced it
+// meanwhile.
+func (sa *SA) last() *SA {
+	for sa.heir != nil {
+		sa = sa.heir
+	}
+	return sa
 }
 
 // natAt is what NAT detection makes of the path a request came by. Without its
@@ -142,6 +151,7 @@ func (sa *SA) acceptable(to location) bool {
 func (sa *SA) follow(now time.Time, from path, out *Outbox) {
 	sa.asker = from
 	if from == sa.path {
+		sa.heardThere(now, out)
 		return
 	}
 	switch {

@@ -24,9 +24,12 @@ import (
 // answered from the old one alone after some tries was no move.
 
 const (
-	// mostUnproven is how many datagrams of one kind go to an address that is
-	// not proven, beside the answers to what comes from there.
-	mostUnproven = 4
+	// mostUnproven is how many requests go to an address that is not proven,
+	// sent ever more rarely, unless something more comes from there.
+	mostUnproven = 8
+	// enoughTries is how many of them must be lost before an answer from where
+	// the client was counts for its being there.
+	enoughTries = 4
 	// provenFor is how long an address that the client has left stays proven,
 	// and mostProven how many of them.
 	provenFor  = 10 * time.Minute
@@ -125,11 +128,35 @@ func (sa *SA) relocate(now time.Time, to location, out *Outbox) {
 	}
 }
 
+// expected answers the announcement of a move once the Child SAs receive what
+// the client may send as soon as it has the answer, at another address of the
+// gateway.
+func (sa *SA) expected(now time.Time, to *location, reply func(time.Time, *Outbox), out *Outbox) {
+	ids := sa.childIDs()
+	if to == nil || len(ids) == 0 || to.local.Addr() == sa.espPath().Local.Addr() {
+		reply(now, out)
+		return
+	}
+	await(sa, out, &expectChildren{job: job{sa}, ids: ids, path: to.esp()}, func(sa *SA, now time.Time, j *expectChildren, out *Outbox) {
+		sa.noteFailed(out, "receiving where a client moves to failed", j.err) // its packets are lost until it has moved
+		reply(now, out)
+	})
+}
+
 // askAgain sends what is outstanding to where the client is now, with all the
 // time for its answer.
 func (sa *SA) askAgain(now time.Time, out *Outbox) {
 	if sa.requests.Outstanding() {
 		sa.sendRequest(sa.requests.Again(now, sa.schedule(), sa.reg.rand), out)
+	}
+}
+
+// heardThere takes note of a request from where the client is now. Should the
+// check of that have been given up, it begins anew.
+func (sa *SA) heardThere(now time.Time, out *Outbox) {
+	if m := sa.mobility; m != nil && m.settled != nil && m.unproven >= mostUnproven {
+		m.unproven = 0
+		sa.askAgain(now, out)
 	}
 }
 
@@ -222,7 +249,7 @@ func (c *pathCheck) answered(sa *SA, now time.Time, answer []message.Payload, ou
 	case m.answered == sa.path: // it is there, as an answer that came no other way will show
 		m.unproven = 0
 		sa.checkPath(now, out)
-	case m.unproven < mostUnproven:
+	case m.unproven < enoughTries:
 		sa.checkPath(now, out)
 	default:
 		sa.goBack(out)

@@ -96,7 +96,7 @@ func (sa *SA) handOver(now time.Time, next *SA, out *Outbox) {
 	}
 	next.former, next.expires = nil, time.Time{}
 	next.path, next.asker, next.nat = sa.path, sa.path, sa.nat
-	next.mobike, next.mobility = sa.mobike, sa.mobility
+	next.mobike, next.mobility, sa.mobility = sa.mobike, sa.mobility, nil
 	next.children, sa.children = sa.children, nil
 	for _, c := range next.children {
 		next.reg.children[c.id] = next

@@ -148,6 +148,9 @@ func (s *shard) handle(now time.Time, sa *SA, ev Event) {
 	s.jobs += len(s.out.Jobs) - before
 	s.settle(sa)
 	s.settleSuccessors()
+	if last := sa.last(); last != sa {
+		s.settle(last) // what a client says to the SA it replaced may be about it
+	}
 }
 
 // settleSuccessors takes in the SAs that came to be.
