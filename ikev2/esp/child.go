@@ -81,6 +81,14 @@ type Usage struct {
 	OutboundRemaining uint64
 }
 
+// Expecter is a DataPlane that receives the packets of a Child SA on its path
+// alone. Others receive them wherever they come in.
+type Expecter interface {
+	// Expect has a Child SA receive over p, too, until it is moved or removed:
+	// the peer may send from there before Move (RFC 4555 §3.5).
+	Expect(ctx context.Context, id ChildID, p Path) error
+}
+
 // DataPlane moves user traffic through Child SAs.
 type DataPlane interface {
 	// Install makes a new Child SA carry traffic.
