@@ -79,6 +79,7 @@ func (s *site) profile(t *testing.T, file, client, name, user string) profiled {
 func TestProfilesLetEmulatedClientsIn(t *testing.T) {
 	s := newSite(t)
 	c := s.newClient(t, "client")
+	const both = "10.99.0.0/24 fd00:99::/64"
 	for _, conf := range []struct{ name, more string }{
 		{"defaults", ""},
 		{"the setup guide's suites", "[ike]\nproposals = \"aes256-aes192-aes128-sha384-sha256-sha1-modp3072-modp2048-modp1536-modp1024!\"\n" +
@@ -88,21 +89,24 @@ func TestProfilesLetEmulatedClientsIn(t *testing.T) {
 		t.Run(conf.name, func(t *testing.T) {
 			file := s.serveSplit(t, conf.more)
 			for _, client := range []struct {
-				name string
-				read func(string) (*profiles.Setup, error)
-				as   *initiator.Profile
+				name    string
+				read    func(string) (*profiles.Setup, error)
+				as      *initiator.Profile
+				reaches string
 			}{
-				{"windows", profiles.Windows, initiator.Windows10DH2048()},
-				{"apple", profiles.Apple, initiator.Apple()},
-				{"android", profiles.Android, initiator.DefaultProfile()}, // the strongSwan app
-				{"networkmanager", func(text string) (*profiles.Setup, error) { return profiles.NetworkManager(text, t.TempDir()) }, initiator.DefaultProfile()},
+				// It asks a DHCP server for its routes, by broadcast.
+				{"windows", profiles.Windows, initiator.Windows10DH2048(), "10.99.0.0/24 255.255.255.255/32 fd00:99::/64"},
+				// It sets no routes of IPv6 but ::/0, thus gets no address.
+				{"apple", profiles.Apple, initiator.Apple(), "10.99.0.0/24"},
+				{"android", profiles.Android, initiator.DefaultProfile(), both}, // the strongSwan app
+				{"networkmanager", func(text string) (*profiles.Setup, error) { return profiles.NetworkManager(text, t.TempDir()) }, initiator.DefaultProfile(), both},
 			} {
 				p := s.profile(t, file, client.name, "My VPN", user)
 				setup, err := client.read(p.Text)
 				if err != nil {
 					t.Fatalf("%s: %v\n%s", client.name, err, p.Text)
 				}
-				s.visit(t, c, client.name, setup, client.as)
+				s.visit(t, c, client.name, setup, client.as, client.reaches)
 			}
 			if err := s.process.Stop(15 * time.Second); err != nil {
 				t.Error(err)
@@ -111,8 +115,9 @@ func TestProfilesLetEmulatedClientsIn(t *testing.T) {
 	}
 }
 
-// visit is one client's whole stay, as its setup has it.
-func (s *site) visit(t *testing.T, c *client, name string, setup *profiles.Setup, as *initiator.Profile) {
+// visit is one client's whole stay, as its setup has it: it gets an address of
+// each family that it reaches something of.
+func (s *site) visit(t *testing.T, c *client, name string, setup *profiles.Setup, as *initiator.Profile, reaches string) {
 	t.Helper()
 	if setup.Root == nil || !setup.Root.Equal(s.root.Certificate) || setup.Server != gatewayName {
 		t.Fatalf("%s: server %q, root %v", name, setup.Server, setup.Root)
@@ -132,10 +137,10 @@ func (s *site) visit(t *testing.T, c *client, name string, setup *profiles.Setup
 	}
 	r, in := session.Result(), s.sessionFrom(t, c)
 	esp := setup.ESP.WithoutKE().String()
-	if r.IKE != setup.IKE.String() || r.ESP != esp || in.IKE != r.IKE || in.ESP != esp || in.User != user || len(in.Addresses) != 2 {
+	if r.IKE != setup.IKE.String() || r.ESP != esp || in.IKE != r.IKE || in.ESP != esp || in.User != user || len(in.Addresses) != 1+strings.Count(reaches, "fd00:") {
 		t.Errorf("%s: set to %s and %s, got %s and %s, the gateway says %+v", name, setup.IKE, setup.ESP, r.IKE, r.ESP, in)
 	}
-	if remote := initiator.Prefixes(session.Child().Remote); fmt.Sprint(remote) != "[10.99.0.0/24 fd00:99::/64]" {
+	if remote := initiator.Prefixes(session.Child().Remote); fmt.Sprint(remote) != "["+reaches+"]" {
 		t.Errorf("%s reaches %v", name, remote)
 	}
 	if err := session.RekeyChild(ctx, setup.ESP.String() != esp); err != nil {
