@@ -180,9 +180,9 @@ func (sa *SA) readQuirks(idi *message.ID, r *childRequest, out *Outbox) {
 	r.cp = &message.CP{Kind: r.cp.Kind, Attributes: kept}
 }
 
-// withholdsIPv6 tells whether a client is better off without an IPv6 address:
-// iOS sets no route right where it has one and may not send to all of IPv6
-// (quirk A5).
+// withholdsIPv6 tells whether a client that has an IPv4 address is better off
+// without an IPv6 one: iOS sets no route right, not even for IPv4, where it has
+// one and may not send to all of IPv6 (quirk A5).
 func (sa *SA) withholdsIPv6() bool {
 	routes := sa.cfg.LocalSubnets
 	if g := sa.login.grant; len(g.Routes) > 0 {

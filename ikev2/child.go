@@ -94,14 +94,13 @@ func (sa *SA) createFirstChild(now time.Time, out *Outbox) {
 		return
 	}
 	w := wishesOf(l.child.cp)
-	w.ipv6 = w.ipv6 && !(w.ipv4 && sa.withholdsIPv6())
 	sa.session.claimed = true
 	await(sa, out, &claimLease{
 		job: job{sa}, client: sa.session.clientID(), unique: sa.cfg.Unique,
 		initialContact: l.initialContact, maxSessions: l.grant.MaxSessions,
 		request: lease.Request{
 			Holder: sa.session.id, Identity: sa.session.user, Pool: l.grant.Pool,
-			WantIPv4: w.ipv4, WantIPv6: w.ipv6, Fixed: l.grant.Addresses, Wish: w.addresses,
+			WantIPv4: w.ipv4, WantIPv6: w.ipv6, OneIsBest: sa.withholdsIPv6(), Fixed: l.grant.Addresses, Wish: w.addresses,
 		},
 	}, func(sa *SA, now time.Time, j *claimLease, out *Outbox) { sa.leaseClaimed(now, j, choice, out) })
 }

@@ -61,7 +61,7 @@ var quirkTable = [quirkCount]struct{ id, meaning string }{
 	QuirkA2:  {"A2", "Apple: proposals may repeat each other and begin with any number"},
 	QuirkA3:  {"A3", "Apple: no rekey by time, which the client does itself, and no liveness check within 10 minutes"},
 	QuirkA4:  {"A4", "a client whose identity is an address is told from others by where it connects from, too"},
-	QuirkA5:  {"A5", "Apple: split DNS domains are sent to a client that asks for them"},
+	QuirkA5:  {"A5", "Apple: split DNS domains are sent to a client that asks for them; beside an IPv4 address it gets an IPv6 one only if it may send to all of IPv6, since else it sets no routes"},
 	QuirkD1:  {"D1", "Android: an RSA certificate is preferred, although the client knows RFC 7427"},
 	QuirkD2:  {"D2", "Android: another group is asked for only if all its proposals hold it"},
 	QuirkD3:  {"D3", "Android: an empty EAP identity is no fault, the name follows"},

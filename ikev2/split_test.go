@@ -11,6 +11,7 @@ import (
 	"bridgehead/auth"
 	"bridgehead/auth/mschapv2"
 	"bridgehead/ikev2/initiator"
+	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/message"
 )
 
@@ -114,6 +115,25 @@ func TestSplitDNS(t *testing.T) {
 				t.Errorf("TSr %s, want %s", got, c.reaches)
 			}
 		})
+	}
+}
+
+// An Apple client with split routes gets an IPv6 address where the pool has no
+// other.
+func TestAppleGetsWhatThePoolHas(t *testing.T) {
+	w := newWorld(t, 1, func(cfg *Config) {
+		r, err := lease.ParseRange("2001:db8::/96")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Leases, err = lease.NewPools([]lease.PoolConfig{{Name: "v6", Ranges: []lease.Range{r}}}, lease.NewMemory()); err != nil {
+			t.Fatal(err)
+		}
+		cfg.LocalSubnets = prefixes("2001:db8:1::/48")
+	})
+	w.newDevice(func(cfg *initiator.Config) { cfg.Profile = initiator.Apple() }).mustLogin()
+	if got := w.lastEvent().Session; !got.IPv6.IsValid() || got.IPv4.IsValid() {
+		t.Errorf("addresses %v and %v", got.IPv4, got.IPv6)
 	}
 }
 

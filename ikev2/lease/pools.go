@@ -20,13 +20,14 @@ const (
 
 // Request is a session's wish for addresses.
 type Request struct {
-	Holder   string // the session's id, unique
-	Identity string // the authenticated name: who comes again gets the same addresses; empty: never remembered
-	Pool     string // empty: the first configured
-	WantIPv4 bool
-	WantIPv6 bool
-	Fixed    []netip.Addr // from the Grant; the first of each wanted family counts
-	Wish     []netip.Addr // from the peer: granted where free
+	Holder    string // the session's id, unique
+	Identity  string // the authenticated name: who comes again gets the same addresses; empty: never remembered
+	Pool      string // empty: the first configured
+	WantIPv4  bool
+	WantIPv6  bool
+	OneIsBest bool         // no IPv6 address is wanted beside an IPv4 one, but in its place
+	Fixed     []netip.Addr // from the Grant; the first of each wanted family counts
+	Wish      []netip.Addr // from the peer: granted where free
 }
 
 // Lease is what a session got; the zero Addr where it got none.
@@ -156,7 +157,7 @@ func (p *Pools) Acquire(ctx context.Context, now time.Time, r Request) (Lease, e
 func (p *Pools) choose(pl *pool, r Request, h *holding) (Lease, error) {
 	var lease Lease
 	for i, wanted := range [2]bool{r.WantIPv4, r.WantIPv6} {
-		if !wanted {
+		if !wanted || i > 0 && r.OneIsBest && h.parts[0].e != nil {
 			continue
 		}
 		fixed := firstOf(r.Fixed, i)

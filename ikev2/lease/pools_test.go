@@ -288,6 +288,16 @@ func TestNamedPools(t *testing.T) {
 	}
 }
 
+func TestOneAddressWhereOneIsBest(t *testing.T) {
+	p := newPools(t, NewMemory(),
+		PoolConfig{Name: "both", Ranges: ranges(t, "192.0.2.0/25", "2001:db8::/96")}, PoolConfig{Name: "IPv6", Ranges: ranges(t, "2001:db8:6::/96")})
+	for pool, addresses := range map[string][2]string{"both": {"192.0.2.1", ""}, "IPv6": {"", "2001:db8:6::1"}} {
+		r := both(pool, pool)
+		r.Pool, r.OneIsBest = pool, true
+		want(t, acquire(t, p, start, r), addresses[0], addresses[1])
+	}
+}
+
 func TestPoolsThatCannotStand(t *testing.T) {
 	cfg := func(name string, texts ...string) PoolConfig {
 		return PoolConfig{Name: name, Ranges: ranges(t, texts...)}
