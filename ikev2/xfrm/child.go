@@ -31,6 +31,10 @@ type child struct {
 	flow      *flow
 	phase     phase
 	grace     *time.Timer // while waiting
+	expected  *esp.Path   // over which it receives, too; nil: none
+
+	ending *time.Timer // while it lingers; else nil
+	summed uint64      // octets received that Plane.goneIn has, then
 
 	goneIn, goneOut tally  // of states that it no longer has
 	packets         uint64 // inbound, when last looked
@@ -55,6 +59,8 @@ type flow struct {
 	reqid   uint32   // inbound; the next is the outbound one
 	members []*child // oldest first
 	sender  *child   // nil if none sends
+
+	lingering []*child // removed, but still receiving
 }
 
 // policy is an installed policy. Several Child SAs may claim it: those of a

@@ -13,6 +13,7 @@ const (
 	DefaultFirstReqID = 0x42480000
 	DefaultPriority   = 100_000
 	DefaultRekeyGrace = time.Second
+	DefaultLinger     = 2 * time.Second
 )
 
 // reqIDs is how many request IDs a Plane owns: two for each Child SA with the
@@ -46,6 +47,10 @@ type Config struct {
 	// its own request, such as a client.
 	RekeyGrace time.Duration
 
+	// Linger is for how long a Child SA that was rekeyed still receives once it is
+	// removed; 0 means DefaultLinger, negative not at all.
+	Linger time.Duration
+
 	// OnEvent, if set, is told what the kernel reports. It is called by one
 	// goroutine or, from Reconcile, by the caller's; it must not block.
 	OnEvent func(Event)
@@ -62,6 +67,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RekeyGrace == 0 {
 		c.RekeyGrace = DefaultRekeyGrace
+	}
+	if c.Linger == 0 {
+		c.Linger = DefaultLinger
 	}
 	if c.OnEvent == nil {
 		c.OnEvent = func(Event) {}

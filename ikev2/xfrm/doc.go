@@ -32,6 +32,11 @@
 // the peer would drop (RFC 7296 §2.8). The new outbound state is added before
 // the old one is removed, so no packet is without one.
 //
+// A Child SA that was rekeyed still receives for Config.Linger once it is
+// removed, but no longer than those after it are there: what the peer sent on it
+// may be taken up after its DELETE, since IKE and ESP come by different ways
+// through a host.
+//
 // # Moving
 //
 // XFRM_MSG_MIGRATE is not used: it finds states by request ID, which a Child SA
@@ -39,7 +44,9 @@
 // old state still counts on, so that a nonce may be used twice. Move updates
 // states in place where the kernel can. Where the peer's address changes, the
 // new outbound state stands beside the old one before that goes, and the
-// inbound one stays. Neither loses a packet. Three moves must remove a state
+// inbound one stays. Where the local address does, Expect has added the new
+// inbound state beside the old one before the peer came to use it. None of these
+// loses a packet. Three moves must remove a state
 // before they can add it again, and lose what passes within those
 // microseconds: outbound, a change of the local address or of the UDP
 // encapsulation towards the same peer address; inbound, a change of the

@@ -63,7 +63,7 @@ func (p *Plane) mapped(body []byte) {
 	}
 	p.mu.Lock()
 	c := p.inbound[e.id]
-	known := c == nil || c.Path.Remote == e.source
+	known := c == nil || c.ending != nil || c.Path.Remote == e.source || c.expected != nil && c.expected.Remote == e.source
 	p.mu.Unlock()
 	if !known {
 		p.config.OnEvent(Event{Kind: Rebound, Child: c.ID, Remote: e.source})

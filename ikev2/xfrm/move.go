@@ -12,7 +12,7 @@ import (
 // number may be used twice with one key (RFC 4106 §3.1).
 const sequenceMargin = 1 << 20
 
-// Move gives a Child SA new outer addresses, in at most five round trips. What
+// Move gives a Child SA new outer addresses, in at most six round trips. What
 // may be lost is in the package's documentation. A *KernelError leaves the
 // Child SA unusable in the worst case; remove it then.
 func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
@@ -24,6 +24,13 @@ func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
 	c, ok := p.children[id]
 	if !ok {
 		return &UnknownChildError{id}
+	}
+	if !c.expects(to) {
+		var former change
+		p.expectNoMore(&former, c)
+		if err := p.run(&former); err != nil {
+			return err
+		}
 	}
 	if to == c.Path {
 		return nil
@@ -44,6 +51,7 @@ func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
 		return err
 	}
 	delete(p.inbound, c.inboundID(from))
+	c.expected = nil // it is c's only one now
 	p.inbound[c.inboundID(to)] = c
 	if c.phase == sending {
 		delete(p.outbound, c.outboundID(from))
@@ -94,13 +102,13 @@ func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read co
 // moveInbound keeps the state if it can: the kernel takes packets from any
 // source, and the one noted only decides what it reports as a new mapping.
 func (p *Plane) moveInbound(add, remove *change, c *child, to esp.Path, read counters) {
-	from := c.Path
-	old, moved := c.inbound(from), c.inbound(to)
-	for _, s := range []*state{old, moved} {
-		s.ifID = p.config.InterfaceID
-		if c.phase == waiting {
-			s.softLimit = 0
+	old, moved := p.inboundOf(c, c.Path), p.inboundOf(c, to)
+	if c.expects(to) {
+		if moved.encap { // the source, of which a change is reported, may be another
+			add.add(newState(moved, true), request{})
 		}
+		remove.retire(old.id, &c.goneIn)
+		return
 	}
 	kept := old.id == moved.id && old.encap == moved.encap
 	if kept && !moved.encap {

@@ -106,6 +106,11 @@ func (p *Plane) shut() error {
 		c.stopWaiting()
 		c.wipe()
 	}
+	for _, f := range p.flows {
+		for _, l := range f.lingering {
+			l.ending.Stop()
+		}
+	}
 	clear(p.children)
 	clear(p.policies)
 	clear(p.inbound)
@@ -179,8 +184,13 @@ func (p *Plane) admit(ctx context.Context, n *child) (err error) {
 	if _, ok := p.children[n.ID]; ok {
 		return &ConflictError{ID: n.ID}
 	}
-	if _, ok := p.inbound[in.id]; ok {
-		return &ConflictError{ID: n.ID, SPI: n.In.SPI}
+	if o, ok := p.inbound[in.id]; ok {
+		if o.ending == nil {
+			return &ConflictError{ID: n.ID, SPI: n.In.SPI}
+		}
+		if err := p.endLinger(o); err != nil {
+			return err
+		}
 	}
 	if _, ok := p.outbound[out.id]; ok {
 		return &ConflictError{ID: n.ID, SPI: n.Out.SPI, Outbound: true}
@@ -237,7 +247,8 @@ func (p *Plane) remove(c *child) error {
 	if next := f.successor(); f.sender == c && next != nil {
 		fault = p.beginSending(next)
 	}
-	f.members = slices.DeleteFunc(f.members, func(m *child) bool { return m == c })
+	at := slices.Index(f.members, c)
+	f.members = slices.Delete(f.members, at, at+1)
 	if f.sender == c {
 		f.sender = nil
 	}
@@ -247,17 +258,23 @@ func (p *Plane) remove(c *child) error {
 		r.retire(c.outboundID(c.Path), &c.goneOut)
 		delete(p.outbound, c.outboundID(c.Path))
 	}
-	r.retire(c.inboundID(c.Path), &c.goneIn)
-	delete(p.inbound, c.inboundID(c.Path))
+	p.expectNoMore(&r, c)
 	delete(p.children, c.ID)
+	if at < len(f.members) && p.config.Linger > 0 { // it was rekeyed
+		p.linger(&r, c)
+	} else {
+		p.retireInbound(&r, c)
+	}
 	if len(f.members) == 0 {
+		for _, l := range f.lingering {
+			l.ending.Stop()
+			p.retireInbound(&r, l)
+		}
 		delete(p.flows, f.reqid)
 	}
 	c.wipe()
-	fault = errors.Join(fault, p.run(&r))
-	p.goneIn += c.goneIn.bytes
-	p.goneOut += c.goneOut.bytes
-	return fault
+	r.commit = append(r.commit, func() { p.goneOut += c.goneOut.bytes })
+	return errors.Join(fault, p.run(&r))
 }
 
 // beginSending makes the waiting c the sender of its flow. The outbound state

@@ -240,7 +240,7 @@ func TestModelIsTheKernel(t *testing.T) {
 		pick := func() esp.ChildID { return rapid.SampledFrom(live).Draw(rt, "child") }
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			next++
-			action := rapid.IntRange(0, 4).Draw(rt, "action")
+			action := rapid.IntRange(0, 5).Draw(rt, "action")
 			if len(live) == 0 {
 				action = 0
 			}
@@ -253,10 +253,15 @@ func TestModelIsTheKernel(t *testing.T) {
 				live = append(live, next)
 			case 2:
 				p.takeOver(p.children[pick()])
-			case 3:
+			case 3, 5:
 				to := testPath(n)
 				to.Encap = rapid.Bool().Draw(rt, "encap")
-				must(t, p.Move(t.Context(), pick(), to))
+				to.Local = rapid.SampledFrom([]netip.AddrPort{to.Local, netip.MustParseAddrPort("192.0.2.3:4500"), netip.MustParseAddrPort("192.0.2.4:4500")}).Draw(rt, "local")
+				if action == 3 {
+					must(t, p.Move(t.Context(), pick(), to))
+				} else {
+					must(t, p.Expect(t.Context(), pick(), to))
+				}
 			case 4:
 				id := pick()
 				must(t, p.Remove(t.Context(), id))

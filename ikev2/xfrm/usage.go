@@ -39,6 +39,9 @@ func (p *Plane) usageOf(ctx context.Context, ids []esp.ChildID) ([]esp.Usage, er
 		if c.phase == sending {
 			requests = append(requests, readState(c.outboundID(c.Path)))
 		}
+		if c.expected != nil {
+			requests = append(requests, readState(c.inboundID(*c.expected)))
+		}
 	}
 	answers, err := p.link.do(requests)
 	if err != nil {
@@ -46,18 +49,21 @@ func (p *Plane) usageOf(ctx context.Context, ids []esp.ChildID) ([]esp.Usage, er
 	}
 	all := make([]esp.Usage, 0, len(chosen))
 	for _, c := range chosen {
-		in, err := found(answers[0])
-		answers = answers[1:]
-		if err != nil {
-			return nil, err
-		}
-		var out counters
+		var in, out, expected counters
+		each := []*counters{&in}
 		if c.phase == sending {
-			if out, err = found(answers[0]); err != nil {
+			each = append(each, &out)
+		}
+		if c.expected != nil {
+			each = append(each, &expected)
+		}
+		for i, into := range each {
+			if *into, err = found(answers[i]); err != nil {
 				return nil, err
 			}
-			answers = answers[1:]
 		}
+		answers = answers[len(each):]
+		in.bytes, in.packets = in.bytes+expected.bytes, in.packets+expected.packets
 		all = append(all, p.usage(c, in, out))
 	}
 	return all, nil

@@ -172,6 +172,6 @@ func (w *world) subject(a netip.Addr, c Config) planetest.Subject {
 	w.Helper()
 	return planetest.Subject{
 		Plane: w.open(c), Local: w.encapsulating(a), Send: w.send, Received: w.received,
-		CountsAuthentic: true, LearnsLater: true,
+		CountsAuthentic: true, LearnsLater: true, Lingers: true,
 	}
 }
