@@ -131,6 +131,9 @@ func (a *app) printImport(result *strongswan.Result, written []string) error {
 	for _, n := range r.Notes {
 		fmt.Fprintf(a.out, "Note: %s\n", visible(n))
 	}
+	if err := a.printDefaults(r.Defaults); err != nil {
+		return err
+	}
 	if len(written) == 0 {
 		_, err := fmt.Fprintf(a.out, "\nNothing was written. This would be bridgehead.toml:\n\n%s", result.Config())
 		return err
@@ -140,4 +143,17 @@ func (a *app) printImport(result *strongswan.Result, written []string) error {
 	}
 	_, err := fmt.Fprintf(a.out, "Next: bridgehead check --config %s\n", written[0])
 	return err
+}
+
+// printDefaults prints what the input leaves to defaults that differ.
+func (a *app) printDefaults(list []strongswan.Default) error {
+	if len(list) == 0 {
+		return nil
+	}
+	rows := [][]string{{"NOT SET", "IN STRONGSWAN", "IN BRIDGEHEAD", "AS IT WAS"}}
+	for _, d := range list {
+		rows = append(rows, []string{d.Directive, d.StrongSwan, d.Bridgehead, d.Restore})
+	}
+	fmt.Fprintf(a.out, "\nLeft at bridgehead's default, where strongSwan's is another:\n")
+	return a.table(rows...)
 }

@@ -137,6 +137,37 @@ func TestImportDryRunWritesNothing(t *testing.T) {
 	}
 }
 
+// What the input leaves to defaults that differ is told with the remedy, and
+// nothing of it where all is set.
+func TestImportTellsOfDefaults(t *testing.T) {
+	documented(t)
+	const said = "Left at bridgehead's default"
+	o := bridgehead(t, "", "import", "--from", "etc/ipsec.conf", "--to", "new", "--dry-run")
+	if o.code != exitDone || strings.Contains(o.out, said) {
+		t.Error(o)
+	}
+	text, err := os.ReadFile("etc/ipsec.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept []string
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, "rekey=") && !strings.Contains(line, "uniqueids=") {
+			kept = append(kept, line)
+		}
+	}
+	if err := os.WriteFile("etc/ipsec.conf", []byte(strings.Join(kept, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o = bridgehead(t, "", "import", "--from", "etc/ipsec.conf", "--to", "new")
+	if o.code != exitDone || !strings.Contains(o.out, said) || !strings.Contains(o.out, `esp.rekey_time = "51m"`) || !strings.Contains(o.out, "uniqueids isn't set") {
+		t.Error(o)
+	}
+	if o = bridgehead(t, "", "check", "--config", "new/bridgehead.toml", "--explain"); o.code != exitDone || !strings.Contains(o.out, "unique = \"replace\"") {
+		t.Error(o)
+	}
+}
+
 func TestImportRefusals(t *testing.T) {
 	documented(t)
 	if err := os.WriteFile("etc/flat.conf", []byte("config setup uniqueids=no conn myvpn auto=add\n"), 0o600); err != nil {

@@ -8,13 +8,6 @@ import (
 	"time"
 )
 
-// Defaults of strongSwan, for lifetimes that are not named.
-const (
-	defaultLifetime    = "1h"
-	defaultIKELifetime = "3h"
-	defaultMargin      = "9m"
-)
-
 // The least that the configuration takes.
 const (
 	leastRekeyTime    = time.Minute
@@ -57,6 +50,16 @@ func lifetime(setting string) rule {
 }
 
 func (t *translator) setRekeyTime(e *entry, setting, life string) {
+	after, err := t.beforeExpiry(life)
+	if err != nil {
+		t.add(e.valueAt, "%s: expected a time such as 30s, 5m or 1h", e.Name)
+		return
+	}
+	t.set(e, setting, quote(shortDuration(max(after, leastRekeyTime))))
+}
+
+// beforeExpiry takes the connection's margin off a lifetime of ipsec.conf.
+func (t *translator) beforeExpiry(life string) (time.Duration, error) {
 	margin := t.connection.value("margintime")
 	if margin == "" {
 		margin = t.connection.value("rekeymargin")
@@ -65,15 +68,10 @@ func (t *translator) setRekeyTime(e *entry, setting, life string) {
 		margin = defaultMargin
 	}
 	l, err := parseTime(life)
-	m, err2 := parseTime(margin)
-	switch {
-	case err != nil:
-		t.add(e.valueAt, "%s: expected a time such as 30s, 5m or 1h", e.Name)
-		return
-	case err2 == nil && m < l:
+	if m, wrong := parseTime(margin); wrong == nil && m < l {
 		l -= m
 	}
-	t.set(e, setting, quote(shortDuration(max(l, leastRekeyTime))))
+	return l, err
 }
 
 // margin is what is taken off a lifetime.
@@ -89,19 +87,16 @@ func margin(t *translator, e *entry) {
 	e.taken("taken off the lifetimes in esp.rekey_time and ike.rekey_time")
 }
 
-// rekeyTime is when keys are replaced in swanctl.conf: those of the Child SA
-// in a child section, else those of the IKE SA.
-func rekeyTime(t *translator, e *entry) {
-	setting := "ike.rekey_time"
-	if strings.Contains(e.Section, ".children.") {
-		setting = "esp.rekey_time"
-	}
-	d, err := parseTime(e.value)
-	if err != nil {
-		t.add(e.valueAt, "%s: expected a time such as 30s, 5m or 1h", e.Name)
-		return
-	}
-	t.set(e, setting, quote(shortDuration(max(d, leastRekeyTime))))
+// rekeyTime is when keys are replaced in swanctl.conf.
+func rekeyTime(setting string) rule {
+	return when("0|0s", kept("the gateway starts no rekeying, and answers the clients'"), func(t *translator, e *entry) {
+		d, err := parseTime(e.value)
+		if err != nil {
+			t.add(e.valueAt, "%s: expected a time such as 30s, 5m or 1h", e.Name)
+			return
+		}
+		t.set(e, setting, quote(shortDuration(max(d, leastRekeyTime))))
+	})
 }
 
 // rekeyAmount is after how many octets or packets the keys of a Child SA are

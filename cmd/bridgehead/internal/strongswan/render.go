@@ -22,7 +22,8 @@ type planned struct {
 	setting string // dotted, such as "server.name"
 	value   string // as TOML; "" for a list
 	list    []string
-	from    Place // zero: no single directive
+	from    Place  // zero: no single directive
+	why     string // it is written, where there is no directive
 }
 
 func (p *plan) has(setting string) bool {
@@ -40,6 +41,11 @@ func (p *plan) set(setting, value string, from Place) bool {
 
 // nothing are values that would be written and mean none.
 var nothing = []string{"", quote(""), quoteList(nil), quoteList([]string{""})}
+
+// setDefault plans the value that strongSwan has where nothing is said.
+func (p *plan) setDefault(setting, value, why string) {
+	p.put(planned{setting: setting, value: value, why: why})
+}
 
 func (p *plan) put(new planned) {
 	i := slices.IndexFunc(p.settings, func(s planned) bool { return s.setting == new.setting })
@@ -112,7 +118,10 @@ func (p *plan) render(heading string) []byte {
 		}
 		fmt.Fprintf(&b, "%s = %s", key, value)
 		if s.from.Line > 0 {
-			fmt.Fprintf(&b, " # %s", visible(s.from.line()))
+			s.why = s.from.line()
+		}
+		if s.why != "" {
+			fmt.Fprintf(&b, " # %s", visible(s.why))
 		}
 		b.WriteByte('\n')
 	}

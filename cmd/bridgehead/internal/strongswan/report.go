@@ -30,6 +30,7 @@ type Report struct {
 	Connection string      `json:"connection"` // the one taken over
 	Users      int         `json:"users"`      // how many are in the users file
 	Directives []Directive `json:"directives"` // in the order of reading
+	Defaults   []Default   `json:"defaults"`   // left at bridgehead's default
 	Notes      []string    `json:"notes"`      // what no single directive shows
 }
 

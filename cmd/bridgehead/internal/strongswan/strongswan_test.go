@@ -55,6 +55,9 @@ func shown(r *Result, err error) string {
 	for _, d := range r.Report.Directives {
 		fmt.Fprintf(&b, "%s [%s] %s=%s: %s: %s\n", d.Place.line(), d.Section, d.Name, d.Value, d.Outcome, d.Note)
 	}
+	for _, d := range r.Report.Defaults {
+		fmt.Fprintf(&b, "default: %s: %s; here %s; %s\n", d.Directive, d.StrongSwan, d.Bridgehead, d.Restore)
+	}
 	for _, n := range r.Report.Notes {
 		fmt.Fprintf(&b, "note: %s\n", n)
 	}

@@ -22,7 +22,7 @@ var swanctlNames = map[string]string{
 	"remote.cacert.file": "rightca", "remote.cacert.handle": "rightca", "remote.cacert.slot": "rightca", "remote.cacert.module": "rightca",
 
 	"child.ah_proposals": "ah", "child.esp_proposals": "esp", "child.sha256_96": "sha256_96", "child.local_ts": "leftsubnet",
-	"child.remote_ts": "rightsubnet", "child.rekey_time": "rekey_time", "child.life_time": "expiry", "child.rand_time": "rekeyfuzz",
+	"child.remote_ts": "rightsubnet", "child.rekey_time": "child_rekey_time", "child.life_time": "life_time", "child.rand_time": "rekeyfuzz",
 	"child.rekey_bytes": "lifebytes", "child.life_bytes": "expiry", "child.rand_bytes": "rekeyfuzz",
 	"child.rekey_packets": "lifepackets", "child.life_packets": "expiry", "child.rand_packets": "rekeyfuzz",
 	"child.updown": "leftupdown", "child.hostaccess": "lefthostaccess", "child.mode": "type", "child.policies": "installpolicy",

@@ -30,6 +30,7 @@ type translator struct {
 	later      map[string]counterpart
 	plan       plan
 	notes      []string
+	unset      []Default
 	name       string // of the server, as the input says
 	nameFrom   Place
 	certs      []credential
@@ -248,15 +249,19 @@ func (t *translator) finish() {
 	if len(t.users) == 0 {
 		t.note("no users; add them with: bridgehead users add NAME")
 	}
+	t.defaults()
 	t.plan.set("auth.backend", quote("file"), Place{})
 	t.plan.set("auth.file.path", quote(usersFile), Place{})
 }
 
 // report is the result's, once all is judged.
 func (t *translator) report() Report {
-	r := Report{Connection: t.connection.name, Users: len(t.users), Notes: t.notes, Directives: make([]Directive, len(t.entries))}
+	r := Report{Connection: t.connection.name, Users: len(t.users), Notes: t.notes, Defaults: t.unset, Directives: make([]Directive, len(t.entries))}
 	if r.Notes == nil {
 		r.Notes = []string{}
+	}
+	if r.Defaults == nil {
+		r.Defaults = []Default{}
 	}
 	for i, e := range t.entries {
 		r.Directives[i] = e.Directive
