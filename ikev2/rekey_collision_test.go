@@ -258,6 +258,14 @@ func TestCollisions(t *testing.T) {
 			p.answers(q, p.agreesChild(q, 5)...)
 			p.wantChild(0xc0, 0, 1, 5)
 		}},
+		{"2.25.1 DELETE of a Child SA that it is rekeying, while it installs the new one", func(p *peer) {
+			q := p.begins(false)
+			p.jobTime = func() (wait, back time.Duration) { return 200 * time.Millisecond, 0 }
+			p.deliver(true, datagram(p, p.seal(q.Exchange, message.FlagResponse, q.MessageID, p.agreesChild(q, 5), 0)[0]))
+			p.jobTime = func() (wait, back time.Duration) { return time.Millisecond, 0 }
+			wantDelete(p, p.request(message.ExchangeInformational, deleteOf(p.childSPI)), true)
+			p.wantChild(0xc0, 0, 1, 5)
+		}},
 		{"2.25.1 DELETE of a Child SA that does not exist", func(p *peer) {
 			wantDelete(p, p.request(message.ExchangeInformational, deleteOf([]byte{1, 2, 3, 4})), false)
 			p.wantChild(p.childSPI...)

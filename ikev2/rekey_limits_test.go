@@ -312,6 +312,28 @@ func TestWaitingRequestsGoToTheHeir(t *testing.T) {
 	next.wantChild(0xc0, 0, 1, 5)
 }
 
+// A Child SA that the client may not know yet, since our answer may be lost, is
+// not rekeyed until its next request shows that it does, or for two minutes.
+func TestNoRekeyOfWhatTheClientMayNotKnow(t *testing.T) {
+	for _, proven := range []bool{false, true} {
+		p := ownRekeyer(t, nil)
+		p.request(message.ExchangeCreateChildSA, p.asksChild(p.childSPI, 1, low)...)
+		if proven {
+			wantDelete(t, p.request(message.ExchangeInformational, deleteOf(p.childSPI)), true)
+		}
+		sa := p.sa()
+		sa.children[len(sa.children)-1].due = p.now
+		p.gateway.settle(sa)
+		early := p.requests(100*time.Second, refuses(message.TemporaryFailure))
+		if (len(early) > 0) != proven {
+			t.Errorf("proven %t: %d requests", proven, len(early))
+		}
+		if late := p.requests(30*time.Second, refuses(message.TemporaryFailure)); !proven && len(late) == 0 {
+			t.Error("it never rekeys")
+		}
+	}
+}
+
 func TestRekeyConfiguration(t *testing.T) {
 	for _, c := range []struct {
 		rekey Rekey

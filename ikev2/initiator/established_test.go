@@ -288,36 +288,50 @@ func TestGatewayRequestsAreAnsweredAsTheyDeserve(t *testing.T) {
 	}
 }
 
-func TestGatewayRekeysIKE(t *testing.T) {
-	c := established(t, 28)
+// gatewayRekeysIKE has the gateway rekey the IKE SA, which the client must take.
+func (c *conn) gatewayRekeysIKE() (old *gatewaySA) {
+	c.t.Helper()
 	g := c.gateway
-	old := g.latest()
+	old = g.latest()
 	pair, err := old.suite.Group.Generate(g.rand)
 	g.must(err)
 	spi, nonce := message.SPI(g.octets(8)), g.octets(32)
 	offer := suite.Proposals{old.suite.Proposal()}.Offer(spi[:])
+	before := len(old.answered)
 	c.deliver(g.request(old, message.ExchangeCreateChildSA,
 		&message.SA{Proposals: offer}, &message.Nonce{Data: nonce}, &message.KE{Group: uint16(old.suite.Group), Data: pair.Public()}))
-	answer := old.answered[0]
+	answer := old.answered[before]
 	if n := refusal(answer); n != nil {
-		t.Fatalf("refused with %s", n.Kind)
+		c.t.Fatalf("refused with %s", n.Kind)
 	}
 	shared, err := pair.Shared(message.Find[*message.KE](answer).Data)
 	g.must(err)
 	spir := message.SPI(message.Find[*message.SA](answer).Proposals[0].SPI)
 	keys := old.suite.DeriveRekey(old.suite.PRF, old.keys.D, shared, nonce, message.Find[*message.Nonce](answer).Data, spi, spir)
 	g.sessions = append(g.sessions, g.newSA(old.suite, keys, spi, spir, true))
-	c.deliver(g.request(old, message.ExchangeInformational, &message.Delete{Protocol: message.ProtocolIKE}))
-	if len(c.sa.others) != 0 {
-		t.Error("the old IKE SA is still there")
-	}
+	return old
+}
+
+// works checks that commands succeed, on an IKE SA that the gateway made.
+func (c *conn) works() {
+	c.t.Helper()
 	for _, command := range []Command{Liveness{}, RekeyChild{}, RekeyIKE{}} {
 		c.notices = nil
 		c.handle(command)
 		if err := c.done(); err != nil {
-			t.Errorf("%T on the IKE SA that the gateway made: %v", command, err)
+			c.t.Errorf("%T on the IKE SA that the gateway made: %v", command, err)
 		}
 	}
+}
+
+func TestGatewayRekeysIKE(t *testing.T) {
+	c := established(t, 28)
+	old := c.gatewayRekeysIKE()
+	c.deliver(c.gateway.request(old, message.ExchangeInformational, &message.Delete{Protocol: message.ProtocolIKE}))
+	if len(c.sa.others) != 0 {
+		t.Error("the old IKE SA is still there")
+	}
+	c.works()
 }
 
 func TestGatewayChecksAndDeletes(t *testing.T) {
