@@ -106,6 +106,9 @@ type DataPlane struct {
 	Kind   string // "auto", "kernel" or "userspace"; default "auto"
 	Device string // name of the TUN device, %d becoming a free number; default "bridgehead%d"
 	MTU    int    // of the TUN device, octets; default 1400
+	// OutputMark is the netfilter mark of protected packets on their way to
+	// clients, which kernel ESP alone sets; default 0: none.
+	OutputMark uint32
 	// Forward makes the host a router while the gateway runs, where it is none
 	// yet, and lets it answer NDP for clients; default true.
 	Forward bool

@@ -166,7 +166,7 @@ func shortDuration(d time.Duration) string {
 }
 
 // number is a kind of whole numbers from low to high.
-func number[T int | uint16](low, high T) kind[T] {
+func number[T int | uint16 | uint32](low, high T) kind[T] {
 	return kind[T]{unstable.Integer, fmt.Sprintf("a number from %d to %d", low, high), func(v *value) (T, error) {
 		n, err := strconv.ParseInt(strings.ReplaceAll(v.text, "_", ""), 0, 64)
 		if err != nil || n < int64(low) || n > int64(high) {

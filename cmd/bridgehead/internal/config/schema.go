@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -181,6 +182,7 @@ var schema = []setting{
 	one(SettingPlane, "how traffic is moved", choice(PlaneAuto, PlaneKernel, PlaneUserspace), func(c *Config) *string { return &c.DataPlane.Kind }),
 	one("dataplane.device", "name of the TUN device; %d becomes a free number", deviceKind(), func(c *Config) *string { return &c.DataPlane.Device }),
 	one("dataplane.mtu", "of the TUN device, octets", number(1280, 9000), func(c *Config) *int { return &c.DataPlane.MTU }),
+	one("dataplane.output_mark", "netfilter mark of protected packets on their way to clients, set by kernel ESP; 0: none", number[uint32](0, math.MaxUint32), func(c *Config) *uint32 { return &c.DataPlane.OutputMark }),
 	one("dataplane.forward", "make the host a router that answers NDP for clients while the gateway runs, where it is none yet", boolKind(), func(c *Config) *bool { return &c.DataPlane.Forward }),
 
 	one("nat.masquerade", "clients appear with the gateway's own address", boolKind(), func(c *Config) *bool { return &c.NAT.Masquerade }),

@@ -37,6 +37,9 @@ func (c *Config) validate() []Problem {
 	if d := c.Hooks.Timeout; d < minHookTimeout {
 		problems = append(problems, c.At("hooks.timeout", -1, fmt.Sprintf("hooks.timeout: %s is too short for any program", d), "expected 100ms or more; 10s suits most"))
 	}
+	if c.DataPlane.OutputMark != 0 && c.DataPlane.Kind != PlaneKernel {
+		problems = append(problems, c.Warn("dataplane.output_mark", -1, "dataplane.output_mark: userspace ESP sets no mark", `with dataplane.kind = "kernel" the gateway starts with kernel ESP or not at all`))
+	}
 	problems = append(problems, c.validatePolicies()...)
 	problems = append(problems, c.validateSplit()...)
 	return append(problems, c.validateFiles()...)

@@ -67,3 +67,17 @@ func TestXFRMStatistics(t *testing.T) {
 		t.Errorf("got %v, want %s", got, want)
 	}
 }
+
+func TestKernelESPIsConfigured(t *testing.T) {
+	c := config.Default()
+	c.DataPlane.OutputMark = 42
+	pool, err := config.ParsePool("192.0.2.0/25")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Addresses.Pools = []config.Pool{pool}
+	got := new(Gateway).kernelConfig(c)
+	if got.OutputMark != 42 || fmt.Sprint(got.Protected) != "[192.0.2.0/25]" || got.OnEvent == nil {
+		t.Errorf("%+v", got)
+	}
+}

@@ -189,7 +189,7 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 	next.IKE = config.IKE{Proposals: next.IKE.Proposals[:1], Order: 1 - running.IKE.Order, FragmentSize: 1, DPD: 1, HalfOpenPerAddress: 1, HalfOpenTotal: 1, CookieThreshold: 1, Rekey: 1, QuirksOff: []ikev2.Quirk{0}}
 	next.ESP = config.ESP{Proposals: next.ESP.Proposals[:1], Rekey: 1, RekeyBytes: 1, RekeyPackets: 1}
 	next.Sessions = config.Sessions{Unique: ikev2.UniqueKeep, Timeout: 1, Idle: 1}
-	next.DataPlane = config.DataPlane{Kind: "x", Device: "x", MTU: 1}
+	next.DataPlane = config.DataPlane{Kind: "x", Device: "x", MTU: 1, OutputMark: 1}
 	next.NAT.Masquerade = true
 	next.Hooks = config.Hooks{UpDown: "x", Timeout: 1}
 	next.Auth = config.Auth{Backend: "x", File: config.AuthFile{Path: "x", Format: "x"}}

@@ -36,7 +36,7 @@ func (g *Gateway) openKernel(c *config.Config) (dataPlane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := xfrm.Open(xfrm.Config{Protected: poolPrefixes(c), OnEvent: g.kernelEvent})
+	p, err := xfrm.Open(g.kernelConfig(c))
 	if err != nil {
 		return nil, errors.Join(err, device.Close())
 	}
@@ -44,6 +44,11 @@ func (g *Gateway) openKernel(c *config.Config) (dataPlane, error) {
 		g.undone([]string{fmt.Sprintf("%d states and policies of kernel ESP removed", n)})
 	}
 	return &kernel{p, device, g.logger}, nil
+}
+
+// kernelConfig says to kernel ESP what a configuration says.
+func (g *Gateway) kernelConfig(c *config.Config) xfrm.Config {
+	return xfrm.Config{Protected: poolPrefixes(c), OutputMark: c.DataPlane.OutputMark, OnEvent: g.kernelEvent}
 }
 
 // kernelEvent passes on what the kernel tells of a Child SA. It does not block.

@@ -2,6 +2,8 @@ package strongswan
 
 import (
 	"errors"
+	"math"
+	"strconv"
 	"strings"
 )
 
@@ -64,4 +66,26 @@ func idleTime(v string) (string, error) {
 		return "", errors.New("a time such as 30s, 5m or 1h")
 	}
 	return quote(shortDuration(d)), nil
+}
+
+// outputMark is the mark of protected packets. That of the inner packet, or
+// single bits of a mark, can't be had.
+func outputMark(t *translator, e *entry) {
+	const whole = math.MaxUint32
+	word, mask, masked := strings.Cut(e.value, "/")
+	mark, err := strconv.ParseUint(word, 0, 32)
+	bits, wrong := strconv.ParseUint(mask, 0, 32)
+	if !masked {
+		bits, wrong = whole, nil
+	}
+	switch {
+	case strings.HasPrefix(word, "%same"), err == nil && wrong == nil && bits != whole:
+		e.unsupported("a mark of our own is set, and as a whole; let a firewall rule for ESP and UDP 4500 set these bits")
+	case err != nil || wrong != nil:
+		t.add(e.valueAt, "%s: expected a mark such as 42, 0x2a or 0x2a/0xffffffff", e.Name)
+	case mark == 0:
+		e.unneeded("packets get no mark")
+	default:
+		t.set(e, "dataplane.output_mark", strconv.FormatUint(mark, 10))
+	}
 }

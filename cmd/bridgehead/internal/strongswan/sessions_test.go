@@ -30,6 +30,12 @@ func TestSessionDirectives(t *testing.T) {
 		"inactivity":         {"inactivity=90m", `idle_timeout = "90m"`},
 		"inactivity odd":     {"inactivity=long", "expected a time such as 30s, 5m or 1h"},
 
+		"mark":           {"set_mark_out=0x2a", `output_mark = 42`},
+		"mark, whole":    {"set_mark_out=42/0xffffffff", `output_mark = 42`},
+		"no mark":        {"set_mark_out=0", ""},
+		"mark odd":       {"set_mark_out=red", "expected a mark such as 42"},
+		"mark, mask odd": {"set_mark_out=42/", "expected a mark such as 42"},
+
 		"rekeying by default lifetimes": {"rekey=yes", `rekey_time = "51m";rekey_time = "171m"`},
 		"lifetimes less the margin":     {"rekey=yes;lifetime=8h;ikelifetime=24h;margintime=1h", `rekey_time = "7h";rekey_time = "23h"`},
 		"lifetime below the margin":     {"keylife=5m", `rekey_time = "5m"`},
@@ -96,6 +102,18 @@ func TestRekeyTimesOfSwanctl(t *testing.T) {
 	} {
 		if !strings.Contains(string(r.Config()), want) {
 			t.Errorf("%q is not in\n%s", want, r.Config())
+		}
+	}
+}
+
+// What the kernel's data plane can't do is told, with what to do instead.
+func TestMarksThatCannotBe(t *testing.T) {
+	for value, rule := range map[string]string{"%same": "set_mark_out", "%same/0xff": "set_mark_out", "1/1": "set_mark_out", "1": "set_mark_in", "2": "mark", "5": "if_id"} {
+		tr := newTranslator(Options{})
+		e := &entry{Directive: Directive{Name: rule}, rule: rule, value: value}
+		tr.apply(connectionRules, e)
+		if e.Outcome != NotSupported || e.Note == "" || len(tr.plan.settings)+len(tr.list) != 0 {
+			t.Errorf("%s = %s: %s: %s; %v", rule, value, e.Outcome, e.Note, tr.err())
 		}
 	}
 }

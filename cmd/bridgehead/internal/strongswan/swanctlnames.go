@@ -28,7 +28,7 @@ var swanctlNames = map[string]string{
 	"child.updown": "leftupdown", "child.hostaccess": "lefthostaccess", "child.mode": "type", "child.policies": "installpolicy",
 	"child.policies_fwd_out": "inside", "child.dpd_action": "dpdaction", "child.ipcomp": "compress", "child.inactivity": "inactivity",
 	"child.reqid": "reqid", "child.priority": "inside", "child.interface": "inside",
-	"child.mark_in": "mark", "child.mark_in_sa": "mark", "child.mark_out": "mark", "child.set_mark_in": "mark", "child.set_mark_out": "mark",
+	"child.mark_in": "mark", "child.mark_in_sa": "mark", "child.mark_out": "mark", "child.set_mark_in": "set_mark_in", "child.set_mark_out": "set_mark_out",
 	"child.if_id_in": "if_id", "child.if_id_out": "if_id", "child.label": "label", "child.label_mode": "label", "child.tfc_padding": "tfc",
 	"child.replay_window": "replay_window", "child.hw_offload": "hw_offload", "child.copy_df": "copy", "child.copy_ecn": "copy", "child.copy_dscp": "copy",
 	"child.start_action": "auto", "child.close_action": "closeaction",
