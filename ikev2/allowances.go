@@ -254,6 +254,10 @@ func (sa *SA) startsChildRekey() bool { return !sa.quirk(QuirkW1) || !sa.nat.enc
 // exchange. Windows refuses it even where it is offered beside none.
 func (sa *SA) rekeysChildWithKE() bool { return !sa.quirk(QuirkW1) }
 
+// startsIKERekey tells whether the gateway may start to rekey the IKE SA.
+// Windows takes no other group than modp2048 there, and cannot be asked twice.
+func (sa *SA) startsIKERekey() bool { return !sa.quirk(QuirkW1) || sa.suite.Group == suite.MODP2048 }
+
 // rekeysByTime tells whether the gateway's clock may start a rekey of an IKE
 // or Child SA; octets and packets always may. Apple's own clock is the
 // shorter, and two rekeys that meet may cost it the session.

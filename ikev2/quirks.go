@@ -46,7 +46,7 @@ const (
 
 // quirkTable tells of each quirk its id and what the gateway does.
 var quirkTable = [quirkCount]struct{ id, meaning string }{
-	QuirkW1:  {"W1", "Windows: no Child SA rekey is started behind a NAT, none with a key exchange anywhere"},
+	QuirkW1:  {"W1", "Windows: no Child SA rekey is started behind a NAT, none with a key exchange anywhere, and none of an IKE SA but with modp2048"},
 	QuirkW2:  {"W2", "Windows: the gateway's order of proposals counts, since the client's begins with the weakest"},
 	QuirkW3:  {"W3", "Windows: a user known without a domain is found when DOMAIN\\user is sent"},
 	QuirkW4:  {"W4", "Windows: the error code that the client sends is logged"},

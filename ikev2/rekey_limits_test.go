@@ -137,13 +137,15 @@ func TestRekeysByTimeSpareClients(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		quirks     quirks
+		group      suite.Group // of the IKE SA
 		nat        bool
 		child, ike bool
 	}{
-		{"any", 0, true, true, true},
-		{"Windows behind a NAT", setOf(QuirkW1), true, false, true},
-		{"Windows", setOf(QuirkW1), false, true, true},
-		{"Apple", setOf(QuirkA3), true, false, false},
+		{"any", 0, suite.X25519, true, true, true},
+		{"Windows behind a NAT", setOf(QuirkW1), suite.MODP2048, true, false, true},
+		{"Windows", setOf(QuirkW1), suite.MODP2048, false, true, true},
+		{"Windows with another group", setOf(QuirkW1), suite.X25519, false, true, false},
+		{"Apple", setOf(QuirkA3), suite.X25519, true, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := ownRekeyer(t, func(cfg *Config) {
@@ -152,7 +154,7 @@ func TestRekeysByTimeSpareClients(t *testing.T) {
 				cfg.ForceEncapIPv4 = c.nat
 			})
 			sa := p.sa()
-			sa.session.quirks = c.quirks
+			sa.session.quirks, sa.suite.Group = c.quirks, c.group
 			sa.cfg.Rekey = Rekey{Child: time.Hour, IKE: 2 * time.Hour, Jitter: 0.1} // as if the login had shown it
 			sa.watch.rekey, sa.children[0].due = sa.lifetime(p.now, sa.cfg.Rekey.IKE), sa.childDue(p.now)
 			p.gateway.settle(sa)

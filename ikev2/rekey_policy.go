@@ -166,8 +166,9 @@ func (sa *SA) rekeyWhatIsDue(now time.Time, out *Outbox) {
 		oldest.due = time.Time{}
 		sa.beginChildRekey(now, oldest, out)
 	case !w.rekey.IsZero() && !now.Before(w.rekey):
-		w.rekey = time.Time{}
-		sa.beginIKERekey(now, out)
+		if w.rekey = (time.Time{}); sa.startsIKERekey() {
+			sa.beginIKERekey(now, out)
+		}
 	}
 }
 
