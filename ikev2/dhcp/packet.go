@@ -3,6 +3,8 @@ package dhcp
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"bridgehead/ikev2/inetsum"
 )
 
 // Ports of DHCP (RFC 2131 §4.1).
@@ -69,30 +71,11 @@ func appendHeaders(dst []byte, source, destination netip.Addr) []byte {
 func finish(b []byte) {
 	ip, udp := b[:ipv4HeaderLen], b[ipv4HeaderLen:]
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(b)))
-	binary.BigEndian.PutUint16(ip[10:], checksum(0, ip))
+	binary.BigEndian.PutUint16(ip[10:], inetsum.Of(0, ip))
 	binary.BigEndian.PutUint16(udp[4:], uint16(len(udp)))
-	sum := checksum(uint32(protocolUDP+len(udp))+sumWords(0, ip[12:]), udp) // RFC 768
+	sum := inetsum.Of(uint32(protocolUDP+len(udp))+inetsum.Add(0, ip[12:]), udp) // RFC 768
 	if sum == 0 {
 		sum = 0xffff // zero means "none"
 	}
 	binary.BigEndian.PutUint16(udp[6:], sum)
-}
-
-func sumWords(sum uint32, b []byte) uint32 {
-	for ; len(b) > 1; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
-	return sum
-}
-
-// checksum is the Internet checksum (RFC 1071) of b and what sum already holds.
-func checksum(sum uint32, b []byte) uint16 {
-	sum = sumWords(sum, b)
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
 }

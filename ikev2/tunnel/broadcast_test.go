@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bridgehead/ikev2/inetsum"
 )
 
 // udpOn opens a UDP socket of h for broadcasts, on its tunnel's device alone.
@@ -56,7 +58,7 @@ func TestBroadcastIsAnswered(t *testing.T) {
 			copy(reply[16:20], p[12:16])
 			reply[3], reply[25], reply[26], reply[27] = byte(len(reply)), byte(len(reply)-20), 0, 0
 			reply[10], reply[11] = 0, 0
-			sum := checksum(0, reply[:20])
+			sum := inetsum.Of(0, reply[:20])
 			reply[10], reply[11] = byte(sum>>8), byte(sum)
 			return reply, true
 		}

@@ -3,6 +3,8 @@ package tunnel
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"bridgehead/ikev2/inetsum"
 )
 
 const (
@@ -60,8 +62,8 @@ func appendTooBig4(dst []byte, p *packet, mtu int) []byte {
 	dst = append(dst, icmpUnreachable, icmpFragNeeded, 0, 0, 0, 0, byte(mtu>>8), byte(mtu))
 	dst = append(dst, quote...)
 	ip, icmp := dst[off:off+ipv4HeaderLen], dst[off+ipv4HeaderLen:]
-	binary.BigEndian.PutUint16(ip[10:], checksum(0, ip))
-	binary.BigEndian.PutUint16(icmp[2:], checksum(0, icmp))
+	binary.BigEndian.PutUint16(ip[10:], inetsum.Of(0, ip))
+	binary.BigEndian.PutUint16(icmp[2:], inetsum.Of(0, icmp))
 	return dst
 }
 
@@ -76,28 +78,9 @@ func appendTooBig6(dst []byte, p *packet, mtu int) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(mtu))
 	dst = append(dst, quote...)
 	addresses, icmp := dst[off+8:off+ipv6HeaderLen], dst[off+ipv6HeaderLen:]
-	pseudo := sumWords(uint32(length)+protocolICMPv6, addresses) // RFC 8200 §8.1
-	binary.BigEndian.PutUint16(icmp[2:], checksum(pseudo, icmp))
+	pseudo := inetsum.Add(uint32(length)+protocolICMPv6, addresses) // RFC 8200 §8.1
+	binary.BigEndian.PutUint16(icmp[2:], inetsum.Of(pseudo, icmp))
 	return dst
-}
-
-func sumWords(sum uint32, b []byte) uint32 {
-	for ; len(b) > 1; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
-	return sum
-}
-
-// checksum is the Internet checksum (RFC 1071) of b and what sum already holds.
-func checksum(sum uint32, b []byte) uint16 {
-	sum = sumWords(sum, b)
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
 }
 
 // rateLimit lets a number of events a second pass. One goroutine uses it.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"bridgehead/ikev2/inetsum"
 )
 
 var (
@@ -22,7 +24,7 @@ func ipPacket(from, to netip.Addr, protocol uint8, payload []byte) []byte {
 		binary.BigEndian.PutUint16(b[2:], uint16(ipv4HeaderLen+len(payload)))
 		copy(b[12:], from.AsSlice())
 		copy(b[16:], to.AsSlice())
-		binary.BigEndian.PutUint16(b[10:], checksum(0, b))
+		binary.BigEndian.PutUint16(b[10:], inetsum.Of(0, b))
 		return append(b, payload...)
 	}
 	b := make([]byte, ipv6HeaderLen, ipv6HeaderLen+len(payload))
@@ -46,8 +48,8 @@ func tcpPacket(from, to netip.Addr, flags byte, options []byte) []byte {
 }
 
 func transportSum(from, to netip.Addr, protocol uint8, b []byte) uint16 {
-	pseudo := sumWords(sumWords(uint32(len(b))+uint32(protocol), from.AsSlice()), to.AsSlice())
-	return checksum(pseudo, b)
+	pseudo := inetsum.Add(inetsum.Add(uint32(len(b))+uint32(protocol), from.AsSlice()), to.AsSlice())
+	return inetsum.Of(pseudo, b)
 }
 
 // checkSums fails unless the packet's checksums, header's and payload's, hold.
@@ -57,7 +59,7 @@ func checkSums(t *testing.T, b []byte) {
 	if !ok {
 		t.Fatalf("not a packet: %x", b)
 	}
-	if !p.v6 && checksum(0, b[:p.payload]) != 0 {
+	if !p.v6 && inetsum.Of(0, b[:p.payload]) != 0 {
 		t.Errorf("header checksum is wrong: %x", b[:p.payload])
 	}
 	var sum uint16
@@ -65,7 +67,7 @@ func checkSums(t *testing.T, b []byte) {
 	case protocolTCP, protocolICMPv6:
 		sum = transportSum(addrs[0], addrs[1], p.protocol, b[p.payload:])
 	case protocolICMP:
-		sum = checksum(0, b[p.payload:])
+		sum = inetsum.Of(0, b[p.payload:])
 	}
 	if sum != 0 {
 		t.Errorf("checksum of protocol %d is wrong by %04x", p.protocol, sum)
@@ -243,12 +245,12 @@ func TestReplaceSumIsRecomputing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := rapid.SliceOfN(rapid.Byte(), 20, 60).Draw(t, "header")
 		b[10], b[11] = 0, 0
-		binary.BigEndian.PutUint16(b[10:], checksum(0, b))
+		binary.BigEndian.PutUint16(b[10:], inetsum.Of(0, b))
 		at := 2 * rapid.IntRange(0, len(b)/2-1).Filter(func(i int) bool { return i != 5 }).Draw(t, "word")
 		was, is := binary.BigEndian.Uint16(b[at:]), rapid.Uint16().Draw(t, "is")
 		binary.BigEndian.PutUint16(b[at:], is)
 		replaceSum(b[10:12], was, is)
-		if rest := checksum(0, b); rest != 0 && rest != 0xffff {
+		if rest := inetsum.Of(0, b); rest != 0 && rest != 0xffff {
 			t.Fatalf("checksum is wrong by %04x", rest)
 		}
 	})

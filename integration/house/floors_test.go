@@ -40,6 +40,7 @@ var floors = map[string]int{
 	"ikev2/suite":                        1,
 	"auth":                               1,
 	"ikev2/message":                      0,
+	"ikev2/inetsum":                      0,
 	"auth/eap":                           0,
 }
 
