@@ -135,12 +135,27 @@ func TestNarrow(t *testing.T) {
 			[]message.Selector{port(selector("10.0.0.1-10.0.0.1"), 6, 443, 443)}},
 		{"opaque ports", all, []message.Selector{port(selector("10.0.0.1-10.0.0.1"), 6, 65535, 0)},
 			[]message.Selector{port(selector("10.0.0.1-10.0.0.1"), 6, 65535, 0)}},
+		{"opaque ports where only some are allowed", []message.Selector{port(selector("10.0.0.0/8"), 6, 0, 1023)},
+			[]message.Selector{port(selector("10.0.0.1-10.0.0.1"), 6, 65535, 0)}, nil},
 		{"an upside-down range", all, selectors("10.0.0.9-10.0.0.1"), nil},
 		{"an unknown type", all, []message.Selector{{Raw: &message.RawSelector{Kind: 9}}}, nil},
 	} {
 		if got := narrow(c.allowed, c.asked); !cmp.Equal(got, c.want, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })) {
 			t.Errorf("%s: %v, expected %v", c.name, got, c.want)
 		}
+	}
+}
+
+// What a client asks for is bounded, whatever of it is allowed.
+func TestNarrowingIsBounded(t *testing.T) {
+	var asked []message.Selector
+	for i := range 255 {
+		s := selector("10.0.0.1-10.0.0.1")
+		s.StartPort, s.EndPort = uint16(i), uint16(i)
+		asked = append(asked, s)
+	}
+	if got := narrow(selectors("0.0.0.0/0"), asked); !slices.Equal(got, asked[:maxSelectors]) {
+		t.Errorf("%d selectors of %d", len(got), len(asked))
 	}
 }
 
@@ -354,6 +369,7 @@ func TestWishes(t *testing.T) {
 		{Type: message.InternalIP4Address, Value: []byte{192, 0, 2, 7}}, {Type: message.InternalIP4Address, Value: make([]byte, 4)},
 		{Type: message.InternalIP6Address, Value: append(v6.AsSlice(), 64)}, {Type: message.InternalIP6Address, Value: []byte{1, 2, 3}},
 		{Type: message.InternalIP6Address, Value: make([]byte, 17)}, {Type: message.InternalIP4DNS},
+		{Type: message.InternalIP6Address, Value: netip.MustParseAddr("::ffff:192.0.2.8").AsSlice()},
 	}})
 	if want := []netip.Addr{netip.MustParseAddr("192.0.2.7"), v6}; !w.ipv4 || !w.ipv6 || !slices.Equal(w.addresses, want) {
 		t.Errorf("wishes %+v, expected %v", w, want)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -196,6 +197,9 @@ func TestAnswersOnlyWhatIsAsked(t *testing.T) {
 		{"IPv6 alone", func(_ *inform, s *Session) { s.Routes = prefixes("2001:db8::/32") }, []option{optDNS, optDomainName}},
 		{"nothing configured", func(_ *inform, s *Session) { *s = Session{ID: "a1", Client: alice, Server: server} }, nil},
 		{"a domain that DNS cannot write", func(i *inform, s *Session) { i.parameters, s.Domains = []byte{119}, []string{"a..b"} }, []option{optRoutesMS}},
+		{"a label too long", func(i *inform, s *Session) {
+			i.parameters, s.Domains = []byte{119}, []string{strings.Repeat("a", 64) + ".example"}
+		}, []option{optRoutesMS}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i, session := windows(), alicesSession()
@@ -327,13 +331,20 @@ func TestFloodIsBounded(t *testing.T) {
 	if !ask(windows()) || ask(windows()) {
 		t.Error("after the time of one answer there is not exactly one")
 	}
+	for range 4 { // what is less than the time of one is not lost
+		clock.at = clock.at.Add(refill * 3 / 4)
+		ask(windows())
+	}
+	if n := s.Counts()[Answered]; n != burst+2+3 {
+		t.Errorf("%d answered after the time of three more", n)
+	}
 	clock.at = clock.at.Add(100 * time.Hour)
 	for answered = 0; ask(windows()); answered++ {
 	}
 	if answered != burst {
 		t.Errorf("%d answers after a long time, want %d", answered, burst)
 	}
-	if n := s.Counts()[TooMany]; n != 1000-burst+2 {
+	if n := s.Counts()[TooMany]; n != 1000-burst+3 {
 		t.Errorf("counted %d", n)
 	}
 }

@@ -108,6 +108,21 @@ pools = ["192.0.2.0/25"]
 path = "users"
 `
 
+// TestNoNeedlessWarnings holds what looks like what is warned of, and is good.
+func TestNoNeedlessWarnings(t *testing.T) {
+	for name, text := range map[string]string{
+		"IPv6 alone, split":          strings.Replace(good, `"192.0.2.0/25"]`, `"2001:db8::/96"]`+"\nsubnets = [\"2001:db8:1::/48\"]", 1),
+		"IPv4 split, all of IPv6":    strings.Replace(good, `"192.0.2.0/25"]`, `"192.0.2.0/25", "2001:db8::/96"]`+"\nsubnets = [\"10.0.0.0/8\", \"::/0\"]", 1),
+		"split, IPv4 pool":           strings.Replace(good, `"192.0.2.0/25"]`, `"192.0.2.0/25"]`+"\nsubnets = [\"10.0.0.0/8\", \"2001:db8:1::/48\"]", 1),
+		"a mark where the kernel is": good + "[dataplane]\nkind = \"kernel\"\noutput_mark = 7\n",
+		"no mark":                    good + "[dataplane]\noutput_mark = 0\n",
+	} {
+		if _, warnings, err := load(folder(t, text)); err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %v, %v", name, warnings, err)
+		}
+	}
+}
+
 func TestConfDOverrides(t *testing.T) {
 	file := folder(t, good)
 	write(t, "conf.d/10-log.toml", "[log]\nlevel = \"debug\"\n")
