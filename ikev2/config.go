@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/netip"
 	"runtime"
+	"slices"
 	"time"
 
 	"bridgehead/auth"
@@ -55,6 +56,9 @@ type Config struct {
 	// Addresses are all outer addresses the gateway listens on, which a client
 	// with MOBIKE is told, up to 8; none: they are not known.
 	Addresses []netip.Addr
+	// Inner are the addresses that clients get inside the tunnel: no client is
+	// followed to one of them.
+	Inner []netip.Prefix
 	// WithoutQuirks are the allowances that are not made for any client.
 	WithoutQuirks []Quirk
 	// Rekey has the gateway start rekeys itself; zero: it never does.
@@ -232,4 +236,9 @@ func newSettings(c Config) (*settings, error) {
 		s.subnets = append(s.subnets, message.SelectorOf(p))
 	}
 	return s, nil
+}
+
+// isInner tells whether an address is one that clients get inside the tunnel.
+func (s *settings) isInner(a netip.Addr) bool {
+	return slices.ContainsFunc(s.Inner, func(p netip.Prefix) bool { return p.Contains(a) })
 }

@@ -3,6 +3,7 @@ package ikev2
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"bridgehead/auth"
@@ -135,8 +136,10 @@ func (sa *SA) acceptable(to location) bool {
 	switch {
 	case to.remote.Port() == 0, from.IsUnspecified(), from.IsMulticast(), from == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return false
-	case from == sa.session.lease.IPv4, from == sa.session.lease.IPv6: // through its own tunnel
+	case from.IsLoopback(), from == to.local.Addr(), slices.Contains(sa.cfg.Addresses, from): // the gateway itself
 		return false
+	case from == sa.session.lease.IPv4, from == sa.session.lease.IPv6, sa.cfg.isInner(from):
+		return false // through a tunnel: two that lead into each other would carry a packet for ever
 	case to.nat.announced && !to.nat.supported:
 		return false
 	}
@@ -158,14 +161,16 @@ func (sa *SA) follow(now time.Time, from path, out *Outbox) {
 	case sa.state.halfOpen():
 		sa.path = from
 	case sa.state == StateEstablished && !sa.mobike && sa.nat.client && from.local == sa.path.local:
-		if sa.session.budget.take(now, rationSession) {
-			sa.relocate(now, location{from, sa.nat}, out)
+		if to := (location{from, sa.nat}); sa.acceptable(to) && sa.session.budget.take(now, rationSession) {
+			sa.relocate(now, to, out)
 		}
 	}
 }
 
 // rebindPause is for how long after a move packets from elsewhere move nothing:
-// they may have been under way since before.
+// they may have been under way since before. Who relays or repeats a client's
+// packets moves it no more often than that, and uses up nothing that the client
+// has a ration of.
 const rebindPause = 2 * time.Second
 
 // rebound follows a client behind a NAT to where its ESP packets come from.
@@ -176,8 +181,9 @@ func (sa *SA) rebound(now time.Time, ev Rebound, out *Outbox) {
 	switch m := sa.mobility; {
 	case sa.state != StateEstablished, sa.childByID(ev.Child) < 0, !sa.nat.client, !sa.nat.encap():
 	case to.path == sa.path, ev.Remote.Addr().Is4() != sa.path.remote.Addr().Is4(), !sa.acceptable(to):
-	case m != nil && now.Before(m.moved.Add(rebindPause)):
-	case sa.session.budget.take(now, rationSession):
+	case m != nil && (now.Before(m.moved.Add(rebindPause)) || now.Before(m.rebound.Add(rebindPause))):
+	default:
+		sa.roaming().rebound = now
 		sa.relocate(now, to, out)
 	}
 }

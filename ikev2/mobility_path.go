@@ -17,8 +17,10 @@ import (
 // has shown that it receives what is sent to the new address: anybody who can
 // log in could turn a stream of packets on a victim otherwise. That is a round
 // trip, by an INFORMATIONAL request whose cookie the client cannot guess (RFC
-// 4555 §3.7); a client without MOBIKE is asked for life there. Addresses that
-// it proved a short while ago need no other proof.
+// 4555 §3.7). A client without MOBIKE is asked for life there, which stops who
+// relays its packets; one that forges its own source address knows the answer
+// before it is asked, and by RFC 7296 §2.23 would not even be asked. Addresses
+// proved a short while ago need no other proof.
 //
 // Should the answer not come, the request goes to both places. What is
 // answered from the old one alone after some tries was no move.
@@ -68,6 +70,7 @@ type mobility struct {
 	unproven   int          // requests sent to the path being checked
 	answered   path         // where the last answer came from
 	moved      time.Time    // when the Child SAs last moved
+	rebound    time.Time    // when ESP packets last had the SA move
 	proven     []provenPath // the latest last
 	additional []netip.Addr // where else the client may be (RFC 4555 §3.6)
 }
@@ -258,18 +261,16 @@ func (c *pathCheck) answered(sa *SA, now time.Time, answer []message.Payload, ou
 
 // sendRequest sends a request of ours to where the client is. While that is
 // not proven few go there, and repetitions also to where the client was. One
-// that has fallen silent may be found at its additional addresses: it then
-// decides itself where to go (RFC 4555 §3.5).
+// that has fallen silent may be found elsewhere, and then decides itself where
+// to go (RFC 4555 §3.5).
 func (sa *SA) sendRequest(datagrams [][]byte, out *Outbox) {
 	m := sa.mobility
 	switch {
 	case len(datagrams) == 0:
-	case m == nil:
-		send(datagrams, sa.path, out)
-	case m.settled == nil:
+	case m == nil || m.settled == nil:
 		sa.sendBy(datagrams, sa.path, out)
 		if n := sa.requests.Sent() - triesAlone; n > 0 {
-			sa.sendAdditional(datagrams, n, out)
+			sa.sendElsewhere(datagrams, n, out)
 		}
 	default:
 		if m.unproven < mostUnproven {
@@ -286,24 +287,30 @@ func (sa *SA) sendRequest(datagrams [][]byte, out *Outbox) {
 // sendBy sends a request by one path, which may be another than that of a
 // check under way.
 func (sa *SA) sendBy(datagrams [][]byte, p path, out *Outbox) {
-	if c := sa.mobility.check; c != nil && c.to != p {
-		c.strayed = true // if it waits for its turn yet, that will begin anew
+	if m := sa.mobility; m != nil && m.check != nil && m.check.to != p {
+		m.check.strayed = true // if it waits for its turn yet, that will begin anew
 	}
 	send(datagrams, p, out)
 }
 
-// sendAdditional sends to one of the additional addresses, to each in its
-// turn. Our own address is known for one family.
-func (sa *SA) sendAdditional(datagrams [][]byte, turn int, out *Outbox) {
-	var usable []netip.Addr
-	for _, a := range sa.mobility.additional {
-		if a.Is4() == sa.path.local.Addr().Is4() && a != sa.path.remote.Addr() {
-			usable = append(usable, a)
+// sendElsewhere sends to one of the places where a silent client may be, to each
+// in its turn: where its last request came from, which its NAT may have given
+// it without its knowing, and its additional addresses. Our own address is
+// known for one family.
+func (sa *SA) sendElsewhere(datagrams [][]byte, turn int, out *Outbox) {
+	var usable []path
+	if sa.asker != sa.path && sa.acceptable(location{sa.asker, sa.nat}) {
+		usable = append(usable, sa.asker)
+	}
+	if m := sa.mobility; m != nil {
+		for _, a := range m.additional {
+			if a.Is4() == sa.path.local.Addr().Is4() && a != sa.path.remote.Addr() {
+				usable = append(usable, path{sa.path.local, netip.AddrPortFrom(a, sa.path.remote.Port())})
+			}
 		}
 	}
 	if len(usable) > 0 {
-		to := netip.AddrPortFrom(usable[turn%len(usable)], sa.path.remote.Port())
-		sa.sendBy(datagrams, path{sa.path.local, to}, out)
+		sa.sendBy(datagrams, usable[turn%len(usable)], out)
 	}
 }
 

@@ -115,8 +115,9 @@ func newWorld(t testing.TB, seed uint64, change func(*Config)) *world {
 
 func (w *world) config() Config {
 	ranges := make([]lease.Range, 0, 2)
-	for _, p := range []string{"192.0.2.0/24", "2001:db8::/96"} {
-		r, err := lease.ParseRange(p)
+	inner := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/96")}
+	for _, p := range inner {
+		r, err := lease.ParseRange(p.String())
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -132,6 +133,7 @@ func (w *world) config() Config {
 		Leases:         pools,
 		Plane:          w.plane,
 		DNS:            []netip.Addr{netip.MustParseAddr("192.0.2.200"), netip.MustParseAddr("2001:db8::53")},
+		Inner:          inner,
 		ForceEncapIPv4: true,
 		Shards:         1,
 		Logger:         slog.New(slog.DiscardHandler),
