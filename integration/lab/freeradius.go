@@ -1,0 +1,126 @@
+package lab
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"embed"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+//go:embed freeradius
+var freeradiusFiles embed.FS
+
+// freeradiusPath is where Debian's package freeradius puts the daemon.
+const freeradiusPath = "/usr/sbin/freeradius"
+
+// FreeRADIUSConfig is one FreeRADIUS.
+type FreeRADIUSConfig struct {
+	Secret string // shared with whoever asks from loopback
+	Users  string // the text of its users file
+	EAP    string // the method that it asks for first; empty: mschapv2
+	Port   int    // on 127.0.0.1 and ::1, UDP, and TLS over TCP; 0: a free one
+	// Server and Authority are its certificate and the one that it takes
+	// clients' certificates from.
+	Server, Authority *Certificate
+}
+
+// FreeRADIUS is a running FreeRADIUS on the host's own loopback.
+type FreeRADIUS struct {
+	*Process
+	Port int
+	t    testing.TB
+}
+
+// StartFreeRADIUS runs FreeRADIUS and returns once it serves.
+func (l *Lab) StartFreeRADIUS(c FreeRADIUSConfig) *FreeRADIUS {
+	l.t.Helper()
+	if c.EAP == "" {
+		c.EAP = "mschapv2"
+	}
+	if c.Port == 0 {
+		c.Port = freePort(l.t)
+	}
+	dir := l.Dir(fmt.Sprintf("freeradius-%d", c.Port))
+	for _, name := range []string{"radiusd.conf", "modules.conf"} {
+		text, err := freeradiusFiles.ReadFile("freeradius/" + name)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		writeFile(l.t, filepath.Join(dir, name), string(text))
+	}
+	writeFile(l.t, filepath.Join(dir, "users"), c.Users)
+	c.Server.Write(filepath.Join(dir, "certs/server.pem"))
+	c.Server.WriteKey(filepath.Join(dir, "certs/server.key"))
+	c.Authority.Write(filepath.Join(dir, "certs/ca.pem"))
+
+	cmd := exec.Command(freeradiusPath, "-f", "-xx", "-l", "stdout", "-d", dir, "-n", "radiusd")
+	cmd.Env = append(os.Environ(), "LAB_DIR="+dir, "LAB_SECRET="+c.Secret, "LAB_EAP="+c.EAP, "LAB_PORT="+strconv.Itoa(c.Port))
+	host := &Namespace{lab: l, t: l.t}
+	s := &FreeRADIUS{Process: host.StartCommand(5*time.Second, cmd), Port: c.Port, t: l.t}
+	Eventually(l.t, 20*time.Second, "FreeRADIUS to serve", func() bool {
+		select {
+		case <-s.Exited():
+			l.t.Fatalf("FreeRADIUS ended:\n%s", s.Log())
+		default:
+		}
+		return strings.Contains(s.Log(), "Ready to process requests")
+	})
+	l.t.Cleanup(func() {
+		if l.t.Failed() {
+			log := s.Log()
+			l.t.Logf("the end of FreeRADIUS's log:\n%s", log[max(0, len(log)-20000):])
+		}
+	})
+	return s
+}
+
+// Address is where it serves on 127.0.0.1.
+func (s *FreeRADIUS) Address() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
+
+// NewClient makes a certificate with which a client or a gateway proves its
+// name over TLS.
+func (c *Certificate) NewClient(k KeyKind, name string) *Certificate {
+	c.t.Helper()
+	return issue(c.t, &x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		NotAfter:    time.Now().Add(time.Hour),
+		DNSNames:    []string{name},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, k, c)
+}
+
+// freePort finds a port on loopback that neither TCP nor UDP uses.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 20 {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := tcp.Addr().(*net.TCPAddr).Port
+		udp, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		tcp.Close()
+		if err == nil {
+			udp.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port on loopback")
+	return 0
+}
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,108 @@
+package radius
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	codec "layeh.com/radius"
+
+	"bridgehead/auth"
+)
+
+// Start is who asks for the client's EAP identity (RFC 3579 §2.1).
+type Start uint8
+
+// Ways to start a conversation.
+const (
+	// AskClient has the gateway ask, which saves a round trip to the server.
+	AskClient Start = iota
+	// AskServer has the server ask: the gateway sends EAP-Start.
+	AskServer
+	// AssumeIDi asks nobody: the IKE identity is the EAP identity.
+	AssumeIDi
+)
+
+// BackendConfig is the EAP pass-through.
+type BackendConfig struct {
+	Group  *Group            // asked where Realms has no other
+	Realms map[string]*Group // by realm in lower case: "example.org" of "alice@example.org"
+	Start  Start
+	// NASIdentifier names this gateway to the servers.
+	NASIdentifier string
+	// FramedMTU is the size of EAP packets that servers keep to, in octets
+	// (RFC 3579 §2.4); 0: 1100.
+	FramedMTU int
+	// StationPort adds the port to Called- and Calling-Station-Id.
+	StationPort bool
+	// StepTime bounds each step, beside what its context allows; 0: no bound.
+	StepTime time.Duration
+	Rand     io.Reader // nil: crypto/rand
+}
+
+// Backend passes EAP through to RADIUS servers. It is an auth.Backend.
+type Backend struct{ config BackendConfig }
+
+// NewBackend makes a backend over groups, which stay the caller's to close.
+func NewBackend(c BackendConfig) (*Backend, error) {
+	if c.Group == nil {
+		return nil, &ConfigError{Server: "(none)", Fault: "no group of servers is given for users of any realm; name one"}
+	}
+	if c.FramedMTU == 0 {
+		c.FramedMTU = defaultFramedMTU
+	}
+	if c.FramedMTU < 64 || c.FramedMTU > 65535 { // RFC 2865 §5.12
+		return nil, &ConfigError{Server: c.Group.Name, Fault: "framed_mtu must be 64 to 65535"}
+	}
+	c.Rand = Options{Rand: c.Rand}.withDefaults().Rand
+	return &Backend{c}, nil
+}
+
+// Begin implements auth.Backend.
+func (b *Backend) Begin(ctx context.Context, peer auth.Peer) (auth.Conversation, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return &conversation{backend: b, peer: peer, about: b.about(peer)}, nil
+}
+
+// groupOf chooses the servers for a user.
+func (b *Backend) groupOf(name string) *Group {
+	if g, ok := b.config.Realms[strings.ToLower(auth.SplitName(name).Realm)]; ok {
+		return g
+	}
+	return b.config.Group
+}
+
+// phase is what a conversation awaits.
+type phase uint8
+
+const (
+	expectStart phase = iota
+	expectIdentity
+	expectResponse
+	ended
+)
+
+// conversation is one login. Its server, state and method are those of the
+// present try; a restart forgets all three.
+type conversation struct {
+	backend *Backend
+	peer    auth.Peer
+	about   codec.Attributes
+
+	phase    phase
+	id       uint8  // of the open request
+	open     []byte // the open request, as relayed
+	strays   int    // packets that answered no open request
+	restarts int
+	outage   auth.Reason // why the conversation started over
+
+	identity string // as User-Name has it
+	group    *Group
+	server   *Server
+	state    codec.Attributes
+	method   string        // the last one that the server asked for
+	failed   *auth.Refusal // what the server's MS-CHAPv2 Failure said
+}
