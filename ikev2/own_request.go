@@ -3,6 +3,7 @@ package ikev2
 import (
 	"time"
 
+	"bridgehead/ikev2/exchange"
 	"bridgehead/ikev2/message"
 )
 
@@ -16,7 +17,8 @@ type ownRequest struct {
 	build func(sa *SA, now time.Time) (ps []message.Payload, still bool)
 	// answered takes the answer's payloads; nil where all that counts is that
 	// one came.
-	answered func(sa *SA, now time.Time, answer []message.Payload, out *Outbox)
+	answered  func(sa *SA, now time.Time, answer []message.Payload, out *Outbox)
+	fragments exchange.Reassembler // of the answer
 }
 
 // subject is what a request changes, for what the client may ask until it is

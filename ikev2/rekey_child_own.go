@@ -243,8 +243,8 @@ func (sa *SA) exhausting(now time.Time, id esp.ChildID, out *Outbox) {
 // the session if it was the only one.
 func (sa *SA) lost(now time.Time, id esp.ChildID, out *Outbox) {
 	i := sa.childByID(id)
-	if i < 0 || sa.state != StateEstablished || sa.children[i].stage == deleting {
-		return
+	if i < 0 || sa.state != StateEstablished || sa.children[i].stage != inUse {
+		return // it is about to be deleted anyway
 	}
 	sa.note(out, slog.LevelError, "the data plane has lost a Child SA")
 	sa.children[i].stage = replaced

@@ -120,10 +120,18 @@ func TestLostChildAmongOthers(t *testing.T) {
 	lost := p.plane.only(t)
 	p.childSPI = []byte{0xc0, 0, 0, 2}
 	p.request(message.ExchangeCreateChildSA, p.childMessage(nil)...)
-	p.gateway.tellChild(p.now, lost.ID, Lost{lost.ID})
-	p.gateway.tellChild(p.now, 999, Lost{999})
+	p.sa().ask(p.now, informational(), &p.gateway.out)
 	p.flush()
-	q := p.hears("a Child SA was lost")
+	q := p.hears("its turn comes later")
+	for range 100 { // the data plane may say so time and again
+		p.gateway.tellChild(p.now, lost.ID, Lost{lost.ID})
+	}
+	if n := len(p.sa().asking); n != 2 {
+		t.Errorf("%d requests wait, expected the one outstanding and a DELETE", n)
+	}
+	p.gateway.tellChild(p.now, 999, Lost{999})
+	p.answers(q)
+	q = p.hears("a Child SA was lost")
 	if d := message.Find[*message.Delete](q.payloads); d == nil || len(d.SPIs) != 1 || binary.BigEndian.Uint32(d.SPIs[0]) != lost.In.SPI {
 		t.Fatalf("it asks %s", describe(q.payloads))
 	}

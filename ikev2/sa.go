@@ -37,7 +37,7 @@ type SA struct {
 	fragmentation bool // both ends support RFC 7383
 	responses     exchange.Responses
 	requests      exchange.Requests
-	fragments     exchange.Reassembler
+	fragments     exchange.Reassembler // of the client's request
 
 	session  *session // shared with no other SA; handed on by an IKE SA rekey
 	heir     *SA      // that it was handed on to, with the Child SAs
@@ -178,7 +178,11 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 		return
 	}
 	if fragment != nil {
-		first, plaintext, err = sa.fragments.Add(now, m.Header.MessageID, fragment, plaintext)
+		joiner := &sa.fragments
+		if m.Header.IsResponse() {
+			joiner = &sa.asking[0].fragments
+		}
+		first, plaintext, err = joiner.Add(now, m.Header.MessageID, fragment, plaintext)
 		if err != nil {
 			sa.reg.count(DropFragment)
 		}

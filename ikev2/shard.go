@@ -91,12 +91,18 @@ func (s *shard) deadline() time.Time { return s.timers.next() }
 
 // disconnect ends the SAs that fit and tells how many sessions these were.
 func (s *shard) disconnect(now time.Time, cause Cause, fits func(*SA) bool) int {
+	var picked []*SA
 	n := 0
 	for _, sa := range s.reg.sas {
 		if (sa.state.halfOpen() || sa.state == StateEstablished) && fits(sa) {
-			s.handle(now, sa, Disconnect{cause})
-			n++
+			picked = append(picked, sa)
+			if sa.former == nil { // else the session is still that one's
+				n++
+			}
 		}
+	}
+	for _, sa := range picked {
+		s.handle(now, sa, Disconnect{cause})
 	}
 	return n
 }
