@@ -48,7 +48,8 @@ type Config struct {
 	RekeyGrace time.Duration
 
 	// Linger is for how long a Child SA that was rekeyed still receives once it is
-	// removed; 0 means DefaultLinger, negative not at all.
+	// removed, and one that was moved where it was; 0 means DefaultLinger,
+	// negative not at all.
 	Linger time.Duration
 
 	// OnEvent, if set, is told what the kernel reports. It is called by one

@@ -45,8 +45,8 @@
 // states in place where the kernel can. Where the peer's address changes, the
 // new outbound state stands beside the old one before that goes, and the
 // inbound one stays. Where the local address does, Expect has added the new
-// inbound state beside the old one before the peer came to use it. None of these
-// loses a packet. Three moves must remove a state
+// inbound state beside the old one before the peer came to use it, and the old
+// one goes after Config.Linger. None of these loses a packet. Three moves must remove a state
 // before they can add it again, and lose what passes within those
 // microseconds: outbound, a change of the local address or of the UDP
 // encapsulation towards the same peer address; inbound, a change of the

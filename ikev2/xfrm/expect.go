@@ -2,18 +2,22 @@ package xfrm
 
 import (
 	"context"
+	"time"
 
 	"bridgehead/ikev2/esp"
 )
 
 var _ esp.Expecter = (*Plane)(nil)
 
+// expectFor bounds how long a Child SA receives where its peer is expected.
+const expectFor = time.Minute
+
 // Expect has a Child SA receive at another local address, too, in two round
-// trips; a path with the same one needs nothing, since the kernel takes packets
-// from any source. It is the state that Move then keeps. Its replay window
-// begins as the other's is at that moment: what that accepts later it would
-// accept once more. The error is an *UnknownChildError, a *ConflictError or a
-// *KernelError.
+// trips, for a minute; a path with the same one needs nothing, since the kernel
+// takes packets from any source. It is the state that Move then keeps. Its
+// replay window begins as the other's is at that moment: what that accepts later
+// it would accept once more. The error is an *UnknownChildError, a
+// *ConflictError or a *KernelError.
 func (p *Plane) Expect(ctx context.Context, id esp.ChildID, path esp.Path) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -24,7 +28,11 @@ func (p *Plane) Expect(ctx context.Context, id esp.ChildID, path esp.Path) error
 	if !ok {
 		return &UnknownChildError{id}
 	}
-	if path.Local.Addr() == c.Path.Local.Addr() || c.expects(path) {
+	if path.Local.Addr() == c.Path.Local.Addr() {
+		return nil
+	}
+	if c.expects(path) {
+		p.receiveAt(c, path, expectFor)
 		return nil
 	}
 	var former change
@@ -46,9 +54,26 @@ func (p *Plane) Expect(ctx context.Context, id esp.ChildID, path esp.Path) error
 	if err := p.run(&add); err != nil {
 		return err
 	}
-	c.expected = &path
-	p.inbound[expected.id] = c
+	p.receiveAt(c, path, expectFor)
 	return nil
+}
+
+// receiveAt notes that c has an inbound state for a path beside its own, which
+// goes after a time. p.mu is held.
+func (p *Plane) receiveAt(c *child, path esp.Path, during time.Duration) {
+	c.expected = &path
+	p.inbound[c.inboundID(path)] = c
+	this := c.expected
+	time.AfterFunc(during, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if c.expected != this || p.children[c.ID] != c {
+			return
+		}
+		var r change
+		p.expectNoMore(&r, c)
+		_ = p.run(&r) // what is left by a refusal Reconcile finds
+	})
 }
 
 // inboundOf is c's inbound state over a path, as it is to be installed.

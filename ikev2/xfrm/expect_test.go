@@ -1,6 +1,7 @@
 package xfrm
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -17,9 +18,9 @@ func TestExpectedStateIsTheOneKept(t *testing.T) {
 		return p
 	}
 	there := netip.MustParseAddr("2001:db8::1")
-	for _, end := range []string{"moved there", "moved elsewhere", "stays", "removed"} {
+	for _, end := range []string{"moved there", "moved there and back", "moved elsewhere", "stays", "removed"} {
 		t.Run(end, func(t *testing.T) {
-			p, k := onFake(t, Config{RekeyGrace: time.Hour})
+			p, k := onFake(t, Config{RekeyGrace: time.Hour, Linger: time.Hour})
 			must(t, p.Install(t.Context(), testChild(1, 1)))
 			must(t, p.Expect(t.Context(), 1, testPath(2))) // the same local address
 			if len(k.states) != 4 {
@@ -47,6 +48,12 @@ func TestExpectedStateIsTheOneKept(t *testing.T) {
 				if _, kept := k.states[id]; !kept || k.rounds > 3 {
 					t.Errorf("the expected state was not kept, or it took %d round trips", k.rounds)
 				}
+				left = 3 // it still receives where it was
+			case "moved there and back":
+				must(t, p.Move(t.Context(), 1, other(testPath(1))))
+				must(t, p.Expect(t.Context(), 1, testPath(1)))
+				must(t, p.Move(t.Context(), 1, testPath(1)))
+				left = 3
 			case "moved elsewhere":
 				must(t, p.Move(t.Context(), 1, testPath(5)))
 			case "stays":
@@ -65,5 +72,31 @@ func TestExpectedStateIsTheOneKept(t *testing.T) {
 				t.Errorf("reconciling: %v, %v", r, err)
 			}
 		})
+	}
+}
+
+// TestStateWhereItWasGoesAtLast, by itself.
+func TestStateWhereItWasGoesAtLast(t *testing.T) {
+	p, k := onFake(t, Config{RekeyGrace: time.Hour, Linger: time.Millisecond})
+	must(t, p.Install(t.Context(), testChild(1, 1)))
+	to := testPath(1)
+	to.Local = netip.MustParseAddrPort("192.0.2.3:4500")
+	must(t, p.Move(t.Context(), 1, to))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for states := 0; states != 4; {
+		p.mu.Lock()
+		states = len(k.states)
+		p.mu.Unlock()
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			t.Fatalf("%d states", states-2)
+		}
+	}
+	if r, err := p.Reconcile(t.Context()); err != nil || r.Removed+r.Restored+len(r.Lost) != 0 {
+		t.Errorf("reconciling: %v, %v", r, err)
 	}
 }

@@ -46,12 +46,12 @@ func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
 			return err
 		}
 	}
-	p.moveInbound(&add, &remove, c, to, in)
+	p.moveInbound(&add, c, to, in)
 	if err := p.run(&add); err != nil {
 		return err
 	}
-	delete(p.inbound, c.inboundID(from))
-	c.expected = nil // it is c's only one now
+	c.expected = nil // it is c's own now
+	p.leave(&remove, c, from, to)
 	p.inbound[c.inboundID(to)] = c
 	if c.phase == sending {
 		delete(p.outbound, c.outboundID(from))
@@ -101,13 +101,12 @@ func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read co
 
 // moveInbound keeps the state if it can: the kernel takes packets from any
 // source, and the one noted only decides what it reports as a new mapping.
-func (p *Plane) moveInbound(add, remove *change, c *child, to esp.Path, read counters) {
+func (p *Plane) moveInbound(add *change, c *child, to esp.Path, read counters) {
 	old, moved := p.inboundOf(c, c.Path), p.inboundOf(c, to)
 	if c.expects(to) {
 		if moved.encap { // the source, of which a change is reported, may be another
 			add.add(newState(moved, true), request{})
 		}
-		remove.retire(old.id, &c.goneIn)
 		return
 	}
 	kept := old.id == moved.id && old.encap == moved.encap
@@ -125,7 +124,21 @@ func (p *Plane) moveInbound(add, remove *change, c *child, to esp.Path, read cou
 		return
 	}
 	add.add(newState(moved, false), deleteState(moved.id))
-	remove.retire(old.id, &c.goneIn)
+}
+
+// leave has c receive no more where it was, but in a while: its peer may not
+// know yet that it has moved. p.mu is held.
+func (p *Plane) leave(remove *change, c *child, from, to esp.Path) {
+	if from.Local.Addr() == to.Local.Addr() {
+		return
+	}
+	if p.config.Linger > 0 {
+		p.receiveAt(c, from, p.config.Linger)
+		return
+	}
+	id := c.inboundID(from)
+	remove.retire(id, &c.goneIn)
+	delete(p.inbound, id)
 }
 
 // read gives the counters of a child's states; those of the outbound one are
