@@ -27,27 +27,27 @@ type endlessPing struct {
 
 func (c *client) endless(t *testing.T, host string) endlessPing {
 	t.Helper()
-	p := endlessPing{t, c.Start(time.Second, "ping", "-q", "-i", "0.01", host)}
+	p := endlessPing{t, c.Start(time.Second, "ping", "-n", "-i", "0.01", host)}
 	return p
 }
 
-var endlessSummary = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
+var answered = regexp.MustCompile(`icmp_seq=(\d+) `)
 
-// end gives how many were sent, and how many of them lost once all had a
-// second to come back.
+// end gives how many were sent up to the last one answered, and how many of them
+// were lost: those after it may be on their way.
 func (p endlessPing) end() (sent, lost int) {
 	p.t.Helper()
 	if err := p.process.Signal(os.Interrupt); err != nil {
 		p.t.Fatal(err)
 	}
 	<-p.process.Exited()
-	m := endlessSummary.FindStringSubmatch(p.process.Log())
-	if m == nil {
-		p.t.Fatalf("ping said:\n%s", p.process.Log())
+	seen := map[string]bool{}
+	for _, m := range answered.FindAllStringSubmatch(p.process.Log(), -1) {
+		seen[m[1]] = true
+		n, _ := strconv.Atoi(m[1])
+		sent = max(sent, n)
 	}
-	sent, _ = strconv.Atoi(m[1])
-	received, _ := strconv.Atoi(m[2])
-	return sent, sent - received
+	return sent, sent - len(seen)
 }
 
 // losesNothing pings both hosts inside 100 times at 10 ms.
