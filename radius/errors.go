@@ -8,6 +8,8 @@ import (
 
 var errBusy = errors.New("radius: every identifier is in use")
 
+var errTurnedAway = errors.New("the server ended the connection before it answered anything: it may not take this gateway's certificate")
+
 // ErrClosed tells that the Server was closed.
 var ErrClosed = errors.New("radius: the client of this server is closed")
 

@@ -92,9 +92,10 @@ func (s *Server) sent(again bool) {
 	s.fig.InFlight++
 }
 
-// silent takes that a flight had to be sent again.
+// silent takes that a flight had to be sent again. What was heard before it was
+// sent the last time says nothing.
 func (s *Server) silent(f *flight) {
-	s.note(func(now time.Time) { s.watch.silent(now, f.began) })
+	s.note(func(now time.Time) { s.watch.silent(now, f.silence) })
 }
 
 // silence takes that a flight was given up, and gives the error for it.

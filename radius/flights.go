@@ -28,6 +28,8 @@ type flight struct {
 	wire    request // encoded
 	began   time.Time
 	sent    int           // how often
+	last    time.Time     // when, the last time
+	silence time.Time     // since when it was unanswered when it was sent again
 	wait    time.Duration // before the next retransmission
 	due     time.Time     // of that
 	ends    time.Time     // when it is given up
@@ -99,7 +101,7 @@ func (s *flights) launch(now time.Time, f *flight) error {
 	s.byID[id] = f
 	s.count++
 	f.began, f.ends = now, now.Add(s.schedule.Total)
-	f.sent = 1
+	f.sent, f.last = 1, now
 	s.delay(now, f)
 	return nil
 }
@@ -126,6 +128,7 @@ func (s *flights) tick(now time.Time) (again, ended []*flight, ids int) {
 			s.rest(now, uint8(id))
 		default:
 			f.sent++
+			f.silence, f.last = f.last, now
 			s.delay(now, f)
 			again = append(again, f)
 		}

@@ -96,10 +96,10 @@ func (w *watch) probed(now time.Time, ok bool) {
 
 func (w *watch) heardSince(t time.Time) bool { return !w.heard.IsZero() && w.heard.After(t) }
 
-// silent takes that a request that began then is still unanswered. A server
+// silent takes that a request that was sent then is still unanswered. A server
 // that answers others meanwhile is only slow with this one.
-func (w *watch) silent(now, began time.Time) {
-	if !w.status || w.state == Dead || w.state == Suspect || w.heardSince(began) {
+func (w *watch) silent(now, sent time.Time) {
+	if !w.status || w.state == Dead || w.state == Suspect || w.heardSince(sent) {
 		return
 	}
 	w.become(now, Suspect)

@@ -3,6 +3,8 @@ package radius
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"time"
 
 	codec "layeh.com/radius"
@@ -29,6 +31,7 @@ type line struct {
 
 	flights *flights
 	link    link
+	proven  bool // an answer came over it
 	dialing bool
 	backoff time.Duration
 	redial  time.Time // while there is no link; zero: at once
@@ -121,7 +124,7 @@ func (l *line) connected(ctx context.Context, r dialResult) {
 		l.server.unreachable(r.err)
 		return
 	}
-	l.link = r.link
+	l.link, l.proven = r.link, false
 	l.server.running.Add(1)
 	go l.read(ctx, r.link)
 	for _, f := range l.flights.byID {
@@ -168,6 +171,9 @@ func (l *line) lost(ctx context.Context, err error) {
 		if f != nil {
 			f.queued = true
 		}
+	}
+	if errors.Is(err, io.EOF) && !l.proven {
+		err = errTurnedAway
 	}
 	if err != nil {
 		l.server.trouble(err)
@@ -254,7 +260,7 @@ func (l *line) arrived(ctx context.Context, a arrival) {
 		l.server.discarded(err)
 		return
 	}
-	l.backoff = 0
+	l.backoff, l.proven = 0, true
 	reply.RoundTrip = l.server.options.Now().Sub(f.began)
 	l.server.answered(f, reply)
 	if f.code != codec.CodeStatusServer {

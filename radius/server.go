@@ -255,6 +255,11 @@ func (s *Server) await(ctx context.Context, l *line, f *flight, died <-chan stru
 	began := s.options.Now()
 	select {
 	case l.asks <- f:
+	case <-ctx.Done(): // a TLS server that takes nothing can hold its line up
+		if f.code != codec.CodeStatusServer {
+			s.release(l, 1)
+		}
+		return nil, &SilentError{Server: s.Name(), Waited: s.options.Now().Sub(began), Cause: context.Cause(ctx)}
 	case <-s.ctx.Done():
 		return nil, ErrClosed
 	}

@@ -191,6 +191,20 @@ func TestASlowServerIsNotADeadOne(t *testing.T) {
 	})
 }
 
+func TestASlowServerThatDiesIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{answer: onlyStatus}
+		s := newTestServer(t, w, nil)
+		defer s.Close()
+		time.AfterFunc(5*time.Second, func() { w.set(silence) })
+		_, err := s.exchange(within(t, 25*time.Second), someone(), true)
+		var silent *SilentError
+		if !errors.As(err, &silent) || silent.Waited > 11*time.Second || s.Figures().State != Dead {
+			t.Errorf("%v, %+v", err, s.Figures())
+		}
+	})
+}
+
 func TestADeadServerIsFoundAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: honest(codec.CodeAccessAccept)}
