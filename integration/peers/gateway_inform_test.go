@@ -57,6 +57,7 @@ func (s *site) windowsGetsSplitRoutes(t *testing.T, more string) {
 	device = strings.FieldsFunc(device, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-", r) })[0]
 	w := newInformer(t, c.Namespace, device, leased)
 
+	begun := time.Now()
 	w.send(t, 1, w.address, informType)
 	got := w.receive(t, 1)
 	routes := []byte{24, 10, 99, 0, 0, 0, 0, 0, 14, 172, 20, 0, 0, 0, 0}
@@ -76,10 +77,6 @@ func (s *site) windowsGetsSplitRoutes(t *testing.T, more string) {
 	newInformer(t, s.inside, linkOf(s.inside, behind4), leased).send(t, 5, leased, informType)
 	w.send(t, 4, w.address, informType)
 	w.receive(t, 4)
-	const flood = 200
-	for i := range uint32(flood) {
-		w.send(t, 100+i, w.address, informType)
-	}
 	all := func() (n float64) {
 		for name, v := range s.metrics(t) {
 			if strings.HasPrefix(name, "bridgehead_dhcp_messages_total") {
@@ -88,15 +85,25 @@ func (s *site) windowsGetsSplitRoutes(t *testing.T, more string) {
 		}
 		return n
 	}
-	lab.Eventually(t, 10*time.Second, "every message to be counted", func() bool { return all() == flood+5 })
+	// A few at a time: the sockets on the way hold no more on a slow machine.
+	const flood, few = 200, 20
+	for sent := 0; sent < flood; {
+		for range few {
+			w.send(t, uint32(100+sent), w.address, informType)
+			sent++
+		}
+		lab.Eventually(t, 10*time.Second, "every message to be counted", func() bool { return all() == float64(sent+5) })
+	}
+	const burst, refill = 8, 5 * time.Second // of package dhcp
+	allowed := burst + int(time.Since(begun)/refill) + 1
 	counted := s.metrics(t)
 	count := func(result string) int {
 		return int(counted[fmt.Sprintf(`bridgehead_dhcp_messages_total{result=%q}`, result)])
 	}
-	if count("not_inform") != 1 || count("foreign") != 1 || count("malformed") != 1 || count("answered") > 10 || count("too_many") < flood-10 {
+	if count("not_inform") != 1 || count("foreign") != 1 || count("malformed") != 1 || count("answered") > allowed || count("too_many") < flood-allowed {
 		t.Errorf("counted %v", counted)
 	}
-	if n := len(w.rest(t, 100)); n > 10 {
+	if n := len(w.rest(t, 100)); n > allowed {
 		t.Errorf("%d answers to a flood", n)
 	}
 }
