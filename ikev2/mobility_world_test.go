@@ -310,7 +310,7 @@ func roam(t *testing.T, seed uint64) {
 
 // somewhere is an address to move to, perhaps behind a NAT.
 func (r *roams) somewhere(rand *rand.Rand) netip.Addr {
-	n := byte(1 + rand.IntN(200))
+	n := byte(2 + rand.IntN(200)) // 1 is the gateway
 	switch rand.IntN(4) {
 	case 0:
 		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0x77, 15: n})
