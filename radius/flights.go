@@ -59,6 +59,9 @@ type flights struct {
 	free  []uint8 // longest unused first
 	idle  []rest  // given up, oldest first
 	count int
+	// former is the last Status-Server that was given up. Its answer may come
+	// while the next one is out: late, but no forgery.
+	former request
 }
 
 type rest struct {
@@ -174,6 +177,11 @@ func (s *flights) receive(b []byte) (*flight, *Reply, error) {
 	}
 	code, attrs, err := verify(b, f.wire, s.secret, s.unsigned)
 	if err != nil {
+		if id == statusID && s.former != nil {
+			if _, _, late := verify(b, s.former, s.secret, s.unsigned); late == nil {
+				err = errUnexpected
+			}
+		}
 		return nil, nil, err
 	}
 	s.byID[id] = nil
@@ -192,9 +200,12 @@ func (s *flights) drop(now time.Time, f *flight) {
 }
 
 func (s *flights) rest(now time.Time, id uint8) {
+	f := s.byID[id]
 	s.byID[id] = nil
 	s.count--
-	if id != statusID {
-		s.idle = append(s.idle, rest{id, now.Add(quarantine)})
+	if id == statusID {
+		s.former = f.wire
+		return
 	}
+	s.idle = append(s.idle, rest{id, now.Add(quarantine)})
 }

@@ -205,6 +205,25 @@ func TestASlowServerThatDiesIsNoticed(t *testing.T) {
 	})
 }
 
+func TestALateAnswerToAProbeIsNoForgery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first []byte
+		w := &wire{answer: func(q []byte) [][]byte {
+			if first == nil {
+				first = bytes.Clone(q)
+				return nil
+			}
+			return [][]byte{reply(first, codec.CodeAccessAccept, unsigned), reply(q, codec.CodeAccessAccept, unsigned)}
+		}}
+		s := newTestServer(t, w, nil)
+		defer s.Close()
+		time.Sleep(time.Minute)
+		if f := s.Figures(); f.Unexpected != revivals || f.Discarded() != 0 || f.ProbesLost != 1 || f.State != Alive {
+			t.Errorf("figures %+v", f)
+		}
+	})
+}
+
 func TestADeadServerIsFoundAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: honest(codec.CodeAccessAccept)}
