@@ -1,7 +1,9 @@
 package ikev2
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +73,75 @@ func TestADayOfEachClient(t *testing.T) {
 			w.mustBeEmpty()
 		})
 	}
+}
+
+// TestADayOfRekeysByTheGateway leaves each emulated client alone for a day with
+// a gateway that rekeys Child SAs every hour and IKE SAs every four, beside
+// what the client does by habit. No session is lost, and what is known to break
+// a client is not begun: a Child SA rekey towards Windows behind a NAT, an IKE
+// SA rekey towards it with another group than modp2048, any rekey by time
+// towards Apple.
+func TestADayOfRekeysByTheGateway(t *testing.T) {
+	for i, p := range initiator.Profiles() {
+		for _, behind := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s behind a NAT %v", p.Name, behind), func(t *testing.T) {
+				w := newWorld(t, uint64(i)+1, func(c *Config) {
+					everyClient(t)(c)
+					c.Rekey, c.ForceEncapIPv4 = Rekey{Child: time.Hour, IKE: 4 * time.Hour}, false
+				})
+				w.wire.loss = 0.02
+				d := w.newDevice(func(c *initiator.Config) {
+					c.Profile, c.User, c.Password, c.ForceEncap = p, "alice", auth.Secret("wonderland"), behind
+				})
+				d.mustLogin()
+				if sa := w.onlySession(); sa.nat.client != (behind || sa.quirk(QuirkS2)) {
+					t.Fatalf("the gateway sees a NAT: %v", sa.nat.client)
+				}
+				busy := d.traffic()
+				for begun := w.now; !d.closed && w.now.Sub(begun) < 24*time.Hour; {
+					busy(10 << 20)
+					w.run(time.Hour, func() bool { return d.closed })
+				}
+				if d.closed || w.count(EventUp) != 1 || w.count(EventDown) != 0 {
+					t.Fatalf("the session ended: %v; gateway: %s, last event %+v", d.err, describeRefusals(w.refusals()), w.lastEvent())
+				}
+				ofIKE, ofChild := w.begunHere()
+				sa := w.onlySession()
+				windows, apple := sa.quirk(QuirkW1), sa.quirk(QuirkA3)
+				check := func(what string, begun int, may bool, habit, ours time.Duration) {
+					t.Helper()
+					// A client that rekeys more often by itself leaves nothing to do.
+					if begun > 0 && !may || begun == 0 && may && (habit == 0 || habit > 2*ours) {
+						t.Errorf("%d rekeys of the %s were begun", begun, what)
+					}
+				}
+				check("IKE SA", ofIKE, !apple && (!windows || sa.suite.Group == suite.MODP2048), p.Habits.RekeyIKE, 4*time.Hour)
+				check("Child SA", ofChild, !apple && !(windows && behind), p.Habits.RekeyChild, time.Hour)
+				t.Logf("begun by the gateway: %d of the IKE SA, %d of the Child SA; by the client: %d, %d",
+					ofIKE, ofChild, d.rekeyed(initiator.StepRekeyIKE), d.rekeyed(initiator.StepRekeyChild))
+				sameChild(t, w, d)
+				if err := d.command(initiator.Delete{}); err != nil {
+					t.Errorf("logout: %v", err)
+				}
+				w.run(time.Minute, nil)
+				w.mustBeEmpty()
+			})
+		}
+	}
+}
+
+// begunHere counts the rekeys that the gateway began.
+func (w *world) begunHere() (ofIKE, ofChild int) {
+	for _, ev := range w.events {
+		switch {
+		case ev.Kind != EventRekeyed || !strings.HasSuffix(ev.Detail, begunHere):
+		case strings.HasPrefix(ev.Detail, "IKE SA"):
+			ofIKE++
+		default:
+			ofChild++
+		}
+	}
+	return ofIKE, ofChild
 }
 
 // traffic tells the client of octets that its Child SA carries, whichever that
