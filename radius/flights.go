@@ -51,7 +51,7 @@ func newFlight(code codec.Code, attrs codec.Attributes) *flight {
 type flights struct {
 	secret   auth.Secret
 	schedule Retransmission
-	again    bool // unanswered requests are sent again: not over TLS (RFC 6614 §2.6)
+	again    bool // unanswered requests are sent again: not over TCP (RFC 6613 §2.6.1)
 	unsigned bool // replies need no Message-Authenticator
 	rand     io.Reader
 
@@ -113,7 +113,7 @@ func (s *flights) launch(now time.Time, f *flight) error {
 func (s *flights) delay(now time.Time, f *flight) {
 	f.due = f.ends
 	if !s.again || f.code == codec.CodeStatusServer || f.sent >= s.schedule.Count {
-		return // RFC 5997 §2.3.3: Status-Server is never sent again
+		return // RFC 5997 §4.1: Status-Server is never sent again
 	}
 	f.wait = s.schedule.after(f.wait, s.rand)
 	if due := now.Add(f.wait); due.Before(f.ends) {

@@ -72,7 +72,7 @@ func (c *ServerConfig) tlsDialer() dialer {
 	}
 }
 
-// streamLink frames packets by their own length field (RFC 6614 §2.6).
+// streamLink frames packets by their own length field (RFC 6613 §2.6).
 type streamLink struct{ net.Conn }
 
 func (l streamLink) send(packet []byte) error {

@@ -39,7 +39,7 @@ func (r request) authenticator() []byte { return r[4:headerLen] }
 
 // encode makes an Access-Request or a Status-Server. Message-Authenticator is
 // the first attribute, so that nothing an attacker chooses stands before it
-// (draft-ietf-radext-deprecating-radius §5.2, against CVE-2024-3596).
+// (against CVE-2024-3596).
 func encode(code codec.Code, id uint8, authenticator [authenticatorLen]byte, attrs codec.Attributes, secret auth.Secret) (request, error) {
 	mac := &codec.AVP{Type: rfc2869.MessageAuthenticator_Type, Attribute: make([]byte, md5.Size)}
 	p := codec.Packet{Code: code, Identifier: id, Authenticator: authenticator,
