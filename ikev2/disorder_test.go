@@ -98,7 +98,7 @@ func (p unreliablePlane) Rekey(ctx context.Context, old esp.ChildID, c esp.Child
 
 // disorder is a world of few addresses where jobs take their time, the wire
 // loses, and whatever the gateway leans on fails now and then.
-func disorder(t *testing.T, seed uint64) (*world, *unreliable) {
+func disorder(t *testing.T, seed uint64, change func(*Config)) (*world, *unreliable) {
 	t.Helper()
 	u := &unreliable{rand: rand.New(rand.NewPCG(seed, 2)), rate: 0.04}
 	w := newWorld(t, seed, func(c *Config) {
@@ -113,6 +113,9 @@ func disorder(t *testing.T, seed uint64) (*world, *unreliable) {
 		u.Backend, u.leases = c.Backend, pools
 		c.Backend, c.Leases, c.Plane = u, u, unreliablePlane{c.Plane, u}
 		c.Timers.DPD = 20 * time.Second
+		if change != nil {
+			change(c)
+		}
 	})
 	w.wire.loss, w.wire.duplicate, w.wire.jitter = 0.1, 0.1, 300*time.Millisecond
 	w.jobTime = func() (wait, back time.Duration) {
@@ -185,23 +188,30 @@ func (w *world) mustAgree() {
 // with an event, and no address was in two hands.
 func TestDisorderLeavesNothingBehind(t *testing.T) {
 	for seed := range uint64(120) {
-		w, u := disorder(t, seed)
+		w, u := disorder(t, seed, nil)
 		for range 60 {
 			w.act()
 			w.run(time.Duration(w.rand.Int64N(int64([]time.Duration{50 * time.Millisecond, 5 * time.Second, 2 * time.Minute}[w.rand.IntN(3)]))), nil)
 			w.mustAgree()
 		}
-		w.wire.loss = 1
-		w.run(30*time.Minute, nil)
-		w.mustBeEmpty()
-		if u.opened != u.closed {
-			t.Errorf("seed %d: %d conversations opened, %d closed", seed, u.opened, u.closed)
-		}
-		if w.count(EventUp) != w.count(EventDown) {
-			t.Errorf("seed %d: %d sessions up, %d down", seed, w.count(EventUp), w.count(EventDown))
-		}
-		if n := w.counter(DropRefusedMove); n != 0 {
-			t.Errorf("seed %d: %d refused moves", seed, n)
-		}
+		w.mustLeaveNothing(u)
+	}
+}
+
+// mustLeaveNothing lets all clients fall silent and checks that of no session
+// anything is left, and that whatever began has ended.
+func (w *world) mustLeaveNothing(u *unreliable) {
+	w.Helper()
+	w.wire.loss = 1
+	w.run(30*time.Minute, nil)
+	w.mustBeEmpty()
+	if u.opened != u.closed {
+		w.Errorf("seed %d: %d conversations opened, %d closed", w.seed, u.opened, u.closed)
+	}
+	if w.count(EventUp) != w.count(EventDown) {
+		w.Errorf("seed %d: %d sessions up, %d down", w.seed, w.count(EventUp), w.count(EventDown))
+	}
+	if n := w.counter(DropRefusedMove); n != 0 {
+		w.Errorf("seed %d: %d refused moves", w.seed, n)
 	}
 }

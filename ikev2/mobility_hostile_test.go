@@ -36,9 +36,18 @@ func TestRelayedPacketsCostTheClientNothing(t *testing.T) {
 		p := w.behindNAT(mobike)
 		home := p.from
 		p.echo = faithful
+		asked := make(map[netip.AddrPort]int)
+		p.sent(asked)
 		for n := range 600 {
 			p.packetFrom(netip.AddrPortFrom(awayV4.Addr(), uint16(10000+n)))
 			w.run(100*time.Millisecond, nil)
+		}
+		sum := 0
+		for _, n := range asked {
+			sum += n
+		}
+		if most := 3 * int(time.Minute/rebindPause); sum > most {
+			t.Errorf("mobike %v: %d requests in a minute, expected at most %d", mobike, sum, most)
 		}
 		p.wantPath("relayed", home, true)
 		if w.plane.moves != 0 || w.count(EventMoved) != 0 {
@@ -99,4 +108,26 @@ func TestSilentClientIsSoughtWhereItLastAsked(t *testing.T) {
 	if p.sa().path.remote == mapped {
 		t.Error("a request that did not say so has moved it")
 	}
+}
+
+// A Child SA that is rekeyed while a path is being checked sends where the one
+// before it does.
+func TestRekeyDuringACheckSendsToTheProvenAddress(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	p := w.mobile()
+	home := p.from
+	p.echo = func([]message.Payload) []message.Payload { return nil }
+	p.goTo(awayV4).update(awayV4)
+	old := p.childSPI
+	p.childSPI = []byte{0xc0, 0, 0, 2}
+	if answer := p.request(message.ExchangeCreateChildSA, p.childMessage(old)...); message.Find[*message.SA](answer) == nil {
+		t.Fatalf("the rekey is answered with %s", describe(answer))
+	}
+	if len(w.plane.children) != 2 {
+		t.Fatalf("%d Child SAs", len(w.plane.children))
+	}
+	p.wantPath("unproven", home, true)
+	p.echo = faithful
+	w.run(time.Minute, nil)
+	p.wantPath("proven", awayV4, true)
 }

@@ -134,3 +134,25 @@ func TestClockJumps(t *testing.T) {
 		rw.mustPair()
 	}
 }
+
+// A message belongs to an IKE SA only if its flags say that the client sent it,
+// whichever end is the original initiator.
+func TestFlagsTellWhoSends(t *testing.T) {
+	p := ownRekeyer(t, nil)
+	q := p.begins(true)
+	agreement, next := p.agreesIKE(q, 5)
+	p.answers(q, agreement...)
+	for _, p := range []*peer{p, next} {
+		sa := p.sa()
+		h := message.Header{InitiatorSPI: sa.spii, ResponderSPI: sa.spir, Version: message.Version2, Exchange: message.ExchangeInformational}
+		ours, theirs := h, h
+		if sa.initiator {
+			ours.Flags |= message.FlagInitiator
+		} else {
+			theirs.Flags |= message.FlagInitiator
+		}
+		if sa.isFor(ours) || !sa.isFor(theirs) || theirs.ReceiverSPI() != sa.ownSPI() {
+			t.Errorf("initiator %v: taken with the gateway's flags %v, with the client's %v, which seek %s", sa.initiator, sa.isFor(ours), sa.isFor(theirs), theirs.ReceiverSPI())
+		}
+	}
+}
