@@ -156,3 +156,28 @@ func TestFlagsTellWhoSends(t *testing.T) {
 		}
 	}
 }
+
+// A client that comes again is known by the session it has, also where the
+// gateway has rekeyed the IKE SA of that.
+func TestClientOfARekeyedSessionComesAgain(t *testing.T) {
+	for _, unique := range []Unique{UniqueNo, UniqueReplace, UniqueKeep} {
+		rw := newRekeyWorld(t, 1, time.Second, Rekey{IKE: time.Hour}, func(c *Config) { c.Unique = unique })
+		rw.begin(true)
+		rw.run(10*time.Second, nil)
+		if !rw.onlySession().initiator {
+			t.Fatal("the gateway has not rekeyed")
+		}
+		again := rw.newDevice(func(c *initiator.Config) { c.InitialContact = unique == UniqueNo })
+		again.login()
+		rw.run(10*time.Second, nil)
+		if unique == UniqueKeep {
+			if again.up || rw.count(EventDown) != 0 {
+				t.Errorf("the former session was not kept: the client is up %v, %+v", again.up, rw.lastEvent())
+			}
+			continue
+		}
+		if !again.up || rw.count(EventDown) != 1 || rw.onlySession().path.remote.Addr() != again.addr {
+			t.Errorf("policy %d: up %v, %d sessions ended", unique, again.up, rw.count(EventDown))
+		}
+	}
+}
