@@ -146,7 +146,7 @@ func (sa *SA) leaseClaimed(now time.Time, j *claimLease, choice suite.Choice, ou
 	}
 	sa.session.lease, sa.session.leased = j.lease, true
 	l := sa.login
-	sa.session.given = given{l.grant.Routes, l.grant.DNS, l.grant.Domains}
+	sa.session.given = newGiven(l.grant)
 	if l.child.none() {
 		sa.completeLogin(now, nil, out)
 		return

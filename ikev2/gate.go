@@ -84,7 +84,8 @@ func (g *gate) receiveInit(now time.Time, d transport.Datagram, out *Outbox) {
 		g.reg.count(JobsFailed)
 		return
 	}
-	sa.init = key
+	sa.entry = &entry{key: key, counted: d.Remote.Addr()}
+	g.halfOpen.enter(sa.entry.counted)
 	g.inits[key] = sa
 	g.expiry = append(g.expiry, initExpiry{key, now.Add(g.cfg.Timers.HalfOpen)})
 	out.Successors = append(out.Successors, sa)
@@ -190,8 +191,8 @@ func (g *gate) refuseVersion(h message.Header, d transport.Datagram, out *Outbox
 // forget lets go of an SA that is no longer half open. Its request stays
 // known until the login's time is over, so that a late copy makes no new one.
 func (g *gate) forget(sa *SA) {
-	if g.inits[sa.init] == sa {
-		g.inits[sa.init] = nil
+	if g.inits[sa.entry.key] == sa {
+		g.inits[sa.entry.key] = nil
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"bridgehead/auth"
-	"bridgehead/ikev2/exchange"
 	"bridgehead/ikev2/message"
 )
 
@@ -80,7 +79,7 @@ func (sa *SA) linger(now time.Time, out *Outbox) {
 	sa.dropLogin()
 	sa.work = work{}
 	sa.stopAsking()
-	sa.fragments = exchange.Reassembler{}
+	sa.fragments = nil
 	sa.expires = now.Add(sa.cfg.Timers.Linger)
 }
 
@@ -135,7 +134,7 @@ func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 func (sa *SA) tornDown(j *teardown, out *Outbox) {
 	sa.noteFailed(out, "taking a session back failed", j.err)
 	if j.report == nil && j.of != nil {
-		j.of.past.add(j.usage)
+		j.of.carried(j.usage)
 	}
 	if j.report != nil {
 		j.report.Session.Usage = append(sa.session.past.usage(), j.usage...)
@@ -152,5 +151,5 @@ func (sa *SA) die(out *Outbox) {
 	sa.d.Wipe()
 	sa.work, sa.expires = work{}, time.Time{}
 	sa.stopAsking()
-	sa.fragments = exchange.Reassembler{}
+	sa.fragments = nil
 }

@@ -37,7 +37,7 @@ type SA struct {
 	fragmentation bool // both ends support RFC 7383
 	responses     exchange.Responses
 	requests      exchange.Requests
-	fragments     exchange.Reassembler // of the client's request
+	fragments     *exchange.Reassembler // of the client's request; nil while there are none
 
 	session  *session // shared with no other SA; handed on by an IKE SA rekey
 	heir     *SA      // that it was handed on to, with the Child SAs
@@ -55,11 +55,15 @@ type SA struct {
 	mobility *mobility    // nil until it is needed
 
 	// The shard's own notes.
-	timer   int        // index in the heap of deadlines, -1 if there is none
-	init    initKey    // the request it was made from; zero after an IKE SA rekey
-	counted bool       // among the half-open ones
-	entered netip.Addr // by which it is counted
-	indexed clientID   // under which it is found; zero if it is not
+	timer   int      // index in the heap of deadlines, -1 if there is none
+	entry   *entry   // nil once the login is over
+	indexed clientID // under which it is found; zero if it is not
+}
+
+// entry is by what a login is known until it is over.
+type entry struct {
+	key     initKey    // of its IKE_SA_INIT; zero once the gate has let go of it
+	counted netip.Addr // among the half-open ones, by this address
 }
 
 // path is a pair of outer addresses.
@@ -178,11 +182,7 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 		return
 	}
 	if fragment != nil {
-		joiner := &sa.fragments
-		if m.Header.IsResponse() {
-			joiner = &sa.asking[0].fragments
-		}
-		first, plaintext, err = joiner.Add(now, m.Header.MessageID, fragment, plaintext)
+		first, plaintext, err = sa.joiner(m.Header).Add(now, m.Header.MessageID, fragment, plaintext)
 		if err != nil {
 			sa.reg.count(DropFragment)
 		}
@@ -201,13 +201,25 @@ func (sa *SA) receiveProtected(now time.Time, m *message.Message, d transport.Da
 		}
 		return
 	}
-	sa.fragments = exchange.Reassembler{} // of the same request, come in one piece after all
+	sa.fragments = nil // of the same request, come in one piece after all
 	sa.observeFresh()
 	sa.watch.proven()
 	sa.follow(now, path{d.Local, d.Remote}, out)
 	sa.asked = m.Header.Exchange
 	sa.responses.Begin()
 	sa.receiveRequest(now, in, out)
+}
+
+// joiner joins the fragments of a message: requests of the client and answers
+// have message ids of their own.
+func (sa *SA) joiner(h message.Header) *exchange.Reassembler {
+	if h.IsResponse() {
+		return &sa.asking[0].fragments
+	}
+	if sa.fragments == nil {
+		sa.fragments = new(exchange.Reassembler)
+	}
+	return sa.fragments
 }
 
 // wants tells whether an authentic message is the one to act on now. A

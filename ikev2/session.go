@@ -30,8 +30,8 @@ type session struct {
 	busy    int  // jobs that put its Child SAs into the data plane or take them out
 	owes    bool // its lease is to be released when none of those is left
 	budget  budget
-	past    past  // what Child SAs carried that are gone
-	given   given // of the Grant: instead of what is configured
+	past    *past  // what Child SAs carried that are gone; nil: nothing
+	given   *given // of the Grant, instead of what is configured; nil: nothing
 }
 
 // shell is what an IKE SA without the session still has of it.
@@ -39,7 +39,7 @@ func (s *session) shell() *session { return &session{id: s.id, client: s.client,
 
 // up records that both ends are authenticated.
 func (s *session) up(now time.Time, g *auth.Grant) {
-	s.took, s.begun, s.given = now.Sub(s.begun), now, given{g.Routes, g.DNS, g.Domains}
+	s.took, s.begun, s.given = now.Sub(s.begun), now, newGiven(g)
 	s.idi.Data = append([]byte(nil), s.idi.Data...) // not the whole message it came in
 }
 
@@ -123,7 +123,12 @@ func (s Selector) matches(sa *SA) bool {
 // deleted by the client.
 type past esp.Usage
 
-func (p *past) add(gone []esp.Usage) {
+// carried adds what Child SAs carried that go.
+func (s *session) carried(gone []esp.Usage) {
+	if s.past == nil {
+		s.past = new(past)
+	}
+	p := s.past
 	for _, u := range gone {
 		p.BytesIn, p.BytesOut = p.BytesIn+u.BytesIn, p.BytesOut+u.BytesOut
 		p.PacketsIn, p.PacketsOut = p.PacketsIn+u.PacketsIn, p.PacketsOut+u.PacketsOut
@@ -136,7 +141,7 @@ func (p *past) add(gone []esp.Usage) {
 // usage is all of it, under the id 0 which no Child SA has; none if it is
 // nothing.
 func (p *past) usage() []esp.Usage {
-	if *p == (past{}) {
+	if p == nil || *p == (past{}) {
 		return nil
 	}
 	return []esp.Usage{esp.Usage(*p)}

@@ -57,10 +57,6 @@ func (s *shard) receiveInit(now time.Time, d transport.Datagram) {
 	before := len(s.out.Jobs)
 	s.gate.receiveInit(now, d, &s.out)
 	s.jobs += len(s.out.Jobs) - before
-	for _, sa := range s.out.Successors {
-		sa.counted, sa.entered = true, d.Remote.Addr()
-		s.halfOpen.enter(sa.entered)
-	}
 	s.settleSuccessors()
 }
 
@@ -172,18 +168,28 @@ func (s *shard) settleSuccessors() {
 // settle brings the shard's own notes about an SA up to date.
 func (s *shard) settle(sa *SA) {
 	s.timers.set(sa, sa.Deadline())
-	if sa.counted && (sa.state == StateEstablished || sa.state == StateDead) {
-		sa.counted = false
-		s.halfOpen.leave(sa.entered)
-	}
-	if !sa.state.halfOpen() && sa.init != (initKey{}) {
-		s.gate.forget(sa)
-		sa.init = initKey{}
-	}
+	s.settleEntry(sa)
 	if sa.state == StateDead && s.reg.sas[sa.ownSPI()] == sa {
 		delete(s.reg.sas, sa.ownSPI())
 	}
 	s.index(sa)
+}
+
+// settleEntry ends what a login is known by: its request once that is not half
+// open, and its count once it is established or nothing is left of it.
+func (s *shard) settleEntry(sa *SA) {
+	e := sa.entry
+	if e == nil || sa.state.halfOpen() {
+		return
+	}
+	if e.key != (initKey{}) {
+		s.gate.forget(sa)
+		e.key = initKey{}
+	}
+	if sa.state == StateEstablished || sa.state == StateDead {
+		s.halfOpen.leave(e.counted)
+		sa.entry = nil
+	}
 }
 
 // index keeps the sessions findable by client, from the claim of their lease on.

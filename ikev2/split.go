@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"bridgehead/auth"
 	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/message"
 )
@@ -32,11 +33,12 @@ func (sa *SA) dhcpServer() netip.Addr {
 // allowed is what the session's client may reach by the Grant or else the
 // configuration.
 func (sa *SA) allowed() []message.Selector {
-	if len(sa.session.given.routes) == 0 {
+	g := sa.session.given
+	if g == nil || len(g.routes) == 0 {
 		return sa.cfg.subnets
 	}
 	var allowed []message.Selector
-	for _, p := range sa.session.given.routes {
+	for _, p := range g.routes {
 		allowed = append(allowed, message.SelectorOf(p))
 	}
 	return allowed
@@ -63,9 +65,20 @@ type given struct {
 	domains []string
 }
 
+// newGiven is what a Grant says; nil if that is nothing, as of most.
+func newGiven(g *auth.Grant) *given {
+	if len(g.Routes)+len(g.DNS)+len(g.Domains) == 0 {
+		return nil
+	}
+	return &given{g.Routes, g.DNS, g.Domains}
+}
+
 // given is what this session's client is told.
 func (sa *SA) given() given {
-	g := sa.session.given
+	var g given
+	if sa.session.given != nil {
+		g = *sa.session.given
+	}
 	if len(g.routes) == 0 {
 		g.routes = sa.cfg.LocalSubnets
 	}

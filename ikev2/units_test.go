@@ -238,7 +238,7 @@ func TestConfigReply(t *testing.T) {
 		}, attributes{{Type: 3, Value: []byte{192, 0, 2, 200}}, {Type: 3, Value: []byte{192, 0, 2, 201}}}},
 		{"version", []message.CPAttributeType{7, 99}, both, auth.Grant{}, attributes{{Type: 7, Value: []byte("bridgehead")}}},
 	} {
-		sa := &SA{cfg: cfg, session: &session{given: given{c.grant.Routes, c.grant.DNS, c.grant.Domains}}}
+		sa := &SA{cfg: cfg, session: &session{given: newGiven(&c.grant)}}
 		reply := configReply(configRequest(c.asked...), c.lease, sa.given())
 		if diff := cmp.Diff(c.want, reply.Attributes); diff != "" || reply.Kind != message.CPReply {
 			t.Errorf("%s: %s", c.name, diff)

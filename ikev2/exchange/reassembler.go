@@ -80,8 +80,11 @@ func (r *Reassembler) Add(now time.Time, id uint32, f *message.SKF, part []byte)
 }
 
 // Missing gives the numbers of the fragments still to come and their total;
-// nil and 0 while no message is being joined.
+// nil and 0 while no message is being joined, as by a nil Reassembler.
 func (r *Reassembler) Missing() (numbers []int, total int) {
+	if r == nil {
+		return nil, 0
+	}
 	for i, p := range r.parts {
 		if p == nil {
 			numbers = append(numbers, i+1)
@@ -90,12 +93,19 @@ func (r *Reassembler) Missing() (numbers []int, total int) {
 	return numbers, len(r.parts)
 }
 
-// Deadline is when the fragments kept expire; zero if there are none.
-func (r *Reassembler) Deadline() time.Time { return r.deadline }
+// Deadline is when the fragments kept expire; zero if there are none, as of a
+// nil Reassembler.
+func (r *Reassembler) Deadline() time.Time {
+	if r == nil {
+		return time.Time{}
+	}
+	return r.deadline
+}
 
-// Expire drops fragments whose message was not complete in time.
+// Expire drops fragments whose message was not complete in time. A nil
+// Reassembler has none.
 func (r *Reassembler) Expire(now time.Time) {
-	if r.parts != nil && !now.Before(r.deadline) {
+	if r != nil && r.parts != nil && !now.Before(r.deadline) {
 		*r = Reassembler{}
 	}
 }
