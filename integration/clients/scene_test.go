@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -80,17 +79,7 @@ func TestMain(m *testing.M) {
 }
 
 // built is the program under test: $BRIDGEHEAD, or built once for the run.
-var built = sync.OnceValues(func() (string, error) {
-	if given := os.Getenv("BRIDGEHEAD"); given != "" {
-		return filepath.Abs(given)
-	}
-	path := filepath.Join(scratch, "bridgehead")
-	out, err := exec.Command("go", "build", "-o", path, "bridgehead/cmd/bridgehead").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var built = sync.OnceValues(func() (string, error) { return lab.Program(scratch) })
 
 // scene is a gateway with the internet before it and one host behind it.
 type scene struct {
