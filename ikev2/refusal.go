@@ -65,6 +65,7 @@ const (
 	CauseClientDisconnected Cause = "client-disconnected"
 	CauseLostCarrier        Cause = "lost-carrier"
 	CauseOperator           Cause = "operator-disconnect"
+	CauseRADIUS             Cause = "radius-disconnect"
 	CauseSessionTimeout     Cause = "session-timeout"
 	CauseIdleTimeout        Cause = "idle-timeout"
 	CauseShutdown           Cause = "gateway-shutdown"
@@ -201,6 +202,7 @@ var catalogue = map[Cause]explanation{
 		"The client no longer answers.",
 		"Usually its network went away; look for short NAT timeouts if it happens to many."},
 	CauseOperator:       {"An operator ended the session.", "Nothing to do."},
+	CauseRADIUS:         {"A RADIUS server ended the session by a Disconnect-Request.", "Nothing to do; its log, and the clients under [dae], tell who did."},
 	CauseSessionTimeout: {"The session reached the longest time allowed to it.", "Raise the user's session timeout, or sessions.timeout, if this is unwanted."},
 	CauseIdleTimeout:    {"No traffic flowed for the idle time allowed.", "Raise the user's idle timeout, or sessions.idle_timeout, if this is unwanted."},
 	CauseShutdown:       {"The gateway was stopped.", "Nothing to do; the client may connect again."},

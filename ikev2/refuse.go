@@ -140,6 +140,7 @@ func (sa *SA) tornDown(j *teardown, out *Outbox) {
 		j.report.Session.Usage = append(sa.session.past.usage(), j.usage...)
 		out.Events = append(out.Events, *j.report)
 	}
+	sa.goneWith(j)
 }
 
 // die leaves nothing but the shard's reference, which it drops.

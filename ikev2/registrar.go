@@ -16,16 +16,18 @@ type registrar struct {
 	index    uint8
 	rand     io.Reader
 	counters *counters
-	sas      map[message.SPI]*SA // the shard's, by our SPI
-	espSPIs  map[uint32]struct{} // inbound SPIs in use
-	children map[esp.ChildID]*SA // who has them
-	born     uint64              // Child ids handed out
+	sas      map[message.SPI]*SA       // the shard's, by our SPI
+	espSPIs  map[uint32]struct{}       // inbound SPIs in use
+	children map[esp.ChildID]*SA       // who has them
+	born     uint64                    // Child ids handed out
+	ending   map[string][]chan<- error // who waits for the end of a session
 }
 
 func newRegistrar(index uint8, rand io.Reader) *registrar {
 	return &registrar{
 		index: index, rand: rand, counters: new(counters),
 		sas: make(map[message.SPI]*SA), espSPIs: make(map[uint32]struct{}), children: make(map[esp.ChildID]*SA),
+		ending: make(map[string][]chan<- error),
 	}
 }
 

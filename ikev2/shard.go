@@ -120,15 +120,7 @@ func (s *shard) supersede(now time.Time, by superseding) []Job {
 }
 
 // sessions describes the sessions that are up.
-func (s *shard) sessions() []SessionInfo {
-	var infos []SessionInfo
-	for _, sa := range s.reg.sas {
-		if sa.state == StateEstablished && sa.session.isUp {
-			infos = append(infos, sa.info())
-		}
-	}
-	return infos
-}
+func (s *shard) sessions() []SessionInfo { return s.find(func(*SA) bool { return true }) }
 
 // idle tells whether nothing is left that a graceful end waits for.
 func (s *shard) idle() bool {
