@@ -69,12 +69,22 @@ type Grant struct {
 	MSK            Secret // 64 octets (RFC 3748 §7.10)
 	Addresses      []netip.Addr
 	Pool           string
+	Pool6          string // of the IPv6 address; empty: as Pool
 	DNS            []netip.Addr
 	Routes         []netip.Prefix
 	Domains        []string // split DNS (RFC 8598)
 	SessionTimeout time.Duration
 	IdleTimeout    time.Duration
+	// Reauthenticate tells the client the end of the session by SessionTimeout,
+	// so that it may log in again before (AUTH_LIFETIME, RFC 4478).
+	Reauthenticate bool
 	Group          string
-	Class          [][]byte // opaque, echoed in accounting (RFC 2865 §5.25)
 	MaxSessions    int
+	Filter         []FilterRule // none: everything passes
+	RateUp         uint64       // bits a second from the client; 0: no limit
+	RateDown       uint64       // bits a second to the client; 0: no limit
+
+	Class           [][]byte      // opaque, echoed in accounting (RFC 2865 §5.25)
+	ChargeableUser  []byte        // opaque, echoed in accounting (RFC 4372)
+	InterimInterval time.Duration // between two interim reports of accounting (RFC 2869 §5.16)
 }
