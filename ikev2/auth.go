@@ -138,6 +138,9 @@ func (sa *SA) establish(now time.Time, ps []message.Payload, out *Outbox) bool {
 	sa.watch = newWatch(now, sa.cfg, l.grant)
 	sa.watch.rekey = sa.lifetime(now, sa.cfg.Rekey.IKE)
 	sa.watch.paceUsage(now, &sa.cfg.Rekey, 0)
+	if sa.session.reauthenticates() && !sa.watch.end.IsZero() {
+		ps = append(ps, authLifetime(now, sa.watch.end))
+	}
 	sa.respond(now, append([]message.Payload{l.finalAuth}, ps...), out)
 	if l.conversation != nil {
 		out.Jobs = append(out.Jobs, &teardown{job: job{sa}, conversation: l.conversation})

@@ -35,6 +35,9 @@ type Config struct {
 	Backend      auth.Backend
 	Leases       Leases
 	Plane        esp.DataPlane
+	// Limiter holds sessions to their limits; nil: Plane does if it can, else
+	// users with limits are refused.
+	Limiter      esp.Limiter
 	LocalSubnets []netip.Prefix // what clients may reach; none: everything, both families
 	DNS          []netip.Addr   // may be empty
 	Domains      []string       // split DNS (RFC 8598); may be empty

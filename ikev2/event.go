@@ -9,7 +9,7 @@ import (
 )
 
 // Event is what an SA is told. The types are Received, Finished, TimerDue,
-// Disconnect, Exhausting, Lost and Rebound.
+// Disconnect, Adjust, Exhausting, Lost and Rebound.
 type Event interface{ event() }
 
 // Received is a datagram that came in for the SA. The SA may keep its Data.
@@ -25,6 +25,15 @@ type TimerDue struct{}
 // under way without a word.
 type Disconnect struct{ Cause Cause }
 
+// Adjust changes the session. Done, which has room, hears of it once: nil, or
+// why it was not done.
+type Adjust struct {
+	Change Change
+	Done   chan<- error
+}
+
+func (a Adjust) told(err error) { a.Done <- err }
+
 // Exhausting tells that a Child SA comes near the end of its packet numbers or
 // of the octets its keys may protect.
 type Exhausting struct{ Child esp.ChildID }
@@ -36,6 +45,7 @@ func (Received) event()   {}
 func (Finished) event()   {}
 func (TimerDue) event()   {}
 func (Disconnect) event() {}
+func (Adjust) event()     {}
 func (Exhausting) event() {}
 func (Lost) event()       {}
 

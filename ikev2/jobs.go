@@ -18,7 +18,7 @@ import (
 // Job is work too slow for a shard. A worker calls Run once; the results are
 // in the job's own fields when it comes back to its SA as a Finished event.
 // The types are keyExchange, signature, eapStep, claimLease, installChild,
-// moveChildren, expectChildren, readUsage and teardown.
+// moveChildren, expectChildren, changeLimits, readUsage and teardown.
 type Job interface {
 	// Run does the work. It blocks until it is done or ctx ends.
 	Run(ctx context.Context, w *works)
@@ -44,6 +44,7 @@ type works struct {
 	backend  auth.Backend
 	leases   Leases
 	plane    esp.DataPlane
+	limiter  esp.Limiter // nil: there is none
 	rand     io.Reader
 	now      func() time.Time
 	sessions *sessionLimits
@@ -149,7 +150,8 @@ type claimLease struct {
 	client         clientID
 	unique         Unique
 	initialContact bool
-	maxSessions    int // of the user; 0: any number
+	maxSessions    int         // of the user; 0: any number
+	limits         *esp.Limits // nil: none
 	lease          lease.Lease
 	err            error
 }
@@ -179,6 +181,14 @@ func (j *claimLease) Run(ctx context.Context, w *works) {
 	if j.lease, err = w.leases.Acquire(ctx, w.now(), j.request); err != nil {
 		w.sessions.leave(j.client.user, j.request.Holder)
 		j.err = leaseFault(err)
+		return
+	}
+	if j.limits == nil {
+		return
+	}
+	if err = w.limit(ctx, j.request.Holder, j.lease, j.limits); err != nil {
+		w.sessions.leave(j.client.user, j.request.Holder)
+		j.err = errors.Join(err, w.leases.Release(ctx, w.now(), j.request.Holder))
 	}
 }
 
@@ -320,6 +330,6 @@ func (j *teardown) Run(ctx context.Context, w *works) {
 	}
 	if j.holder != "" {
 		w.sessions.leave(j.user, j.holder)
-		j.err = errors.Join(j.err, w.leases.Release(ctx, w.now(), j.holder))
+		j.err = errors.Join(j.err, w.unlimit(ctx, j.holder), w.leases.Release(ctx, w.now(), j.holder))
 	}
 }

@@ -23,7 +23,7 @@ func notifyFor(c Cause) message.NotifyType {
 		return message.TSUnacceptable
 	case CauseTooManyChildren:
 		return message.NoAdditionalSAs
-	case CauseDataPlane, CauseSPIInUse, CauseInternal:
+	case CauseDataPlane, CauseLimits, CauseSPIInUse, CauseInternal:
 		return message.TemporaryFailure
 	}
 	return message.AuthenticationFailed
@@ -34,7 +34,7 @@ func notifyFor(c Cause) message.NotifyType {
 func fatalToChildOnly(c Cause) bool {
 	switch c {
 	case CauseNoESPProposal, CauseNoAddressAsked, CauseNoChildAsked, CauseNoNATTraversal, CausePoolExhausted,
-		CauseLeaseStore, CauseNotAnnounced, CauseUnknownPool, CauseFixedAddressInUse, CauseTSUnacceptable, CauseDataPlane, CauseSPIInUse:
+		CauseLeaseStore, CauseNotAnnounced, CauseUnknownPool, CauseFixedAddressInUse, CauseTSUnacceptable, CauseDataPlane, CauseLimits, CauseSPIInUse:
 		return true
 	}
 	return false

@@ -40,6 +40,7 @@ const (
 	CauseClientRefusedServer Cause = "client-refused-our-authentication"
 	CauseClientGaveUp        Cause = "client-gave-up"
 	CauseDataPlane           Cause = "data-plane-failed"
+	CauseLimits              Cause = "limits-not-enforced"
 	CauseSPIInUse            Cause = "spi-in-use"
 	CauseLeaseStore          Cause = "lease-store-failed"
 	CauseNotAnnounced        Cause = "announcement-failed"
@@ -153,6 +154,9 @@ var catalogue = map[Cause]explanation{
 	CauseDataPlane: {
 		"The gateway could not install the tunnel.",
 		"See the evidence and the gateway's log; the fault is on the gateway."},
+	CauseLimits: {
+		"The user is to be held to a packet filter or a rate, which the gateway could not do.",
+		"Look at the evidence; kernel ESP needs nftables for this (modprobe nf_tables nft_limit), the userspace data plane needs nothing."},
 	CauseSPIInUse: {
 		"The client chose the SPI of another client's Child SA that is behind the same address, and the kernel cannot tell the two apart.",
 		"Nothing to do: the client was told to try again, and draws another SPI. If it happens often, see whether one client logs in twice, or choose the userspace data plane."},

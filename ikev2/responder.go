@@ -51,7 +51,7 @@ func NewResponder(c Config) (*Responder, error) {
 	r.asking, r.hangUp = context.WithCancel(r.base)
 	r.works = works{
 		backend: cfg.Backend, leases: cfg.Leases, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now,
-		sessions: newSessionLimits(), supersede: r.supersede,
+		limiter: cfg.limiter(), sessions: newSessionLimits(), supersede: r.supersede,
 	}
 	for p, limit := range [poolCount]int{poolCrypto: runtime.GOMAXPROCS(0), poolBackend: cfg.Limits.BackendJobs, poolHost: hostJobs} {
 		r.pools[p] = &workers{limit: limit, keep: runtime.GOMAXPROCS(0), run: r.runJob}

@@ -94,6 +94,8 @@ func (sa *SA) Handle(now time.Time, ev Event, out *Outbox) {
 		sa.due(now, out)
 	case Disconnect:
 		sa.disconnect(now, ev.Cause, out)
+	case Adjust:
+		sa.adjust(now, ev, out)
 	case Exhausting:
 		sa.exhausting(now, ev.Child, out)
 	case Lost:
@@ -411,6 +413,8 @@ func (sa *SA) finished(now time.Time, j Job, out *Outbox) {
 	switch j := j.(type) {
 	case *installChild:
 		sa.planeSettled(j.of, out)
+	case *changeLimits:
+		sa.planeSettled(j.of, out)
 	case *teardown:
 		sa.planeSettled(j.of, out)
 	}
@@ -438,6 +442,8 @@ func (sa *SA) late(now time.Time, j Job, out *Outbox) {
 		sa.usageRead(now, j, out)
 	case *moveChildren:
 		sa.childrenMoved(j, out)
+	case *changeLimits:
+		sa.limitsChanged(now, j, out)
 	case *teardown:
 		sa.tornDown(j, out)
 	}

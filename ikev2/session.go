@@ -82,6 +82,14 @@ type SessionInfo struct {
 	DNS        []netip.Addr   // its name servers
 	Domains    []string       // split DNS
 	DHCPServer netip.Addr     // where its DHCPINFORM is answered from, with the above; zero: it is not
+
+	Ends            time.Time     // at the latest; zero: never
+	IdleTimeout     time.Duration // zero: none
+	Limits          *esp.Limits   // filter as it was granted; nil: none
+	Group           string
+	Class           [][]byte      // for accounting (RFC 2865 §5.25)
+	ChargeableUser  []byte        // for accounting (RFC 4372)
+	InterimInterval time.Duration // between interim reports of accounting; zero: not said
 }
 
 // info describes the SA's session.
@@ -93,6 +101,8 @@ func (sa *SA) info() SessionInfo {
 		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun, Took: s.took,
 		IKE: sa.suite.String(), Encap: sa.nat.encap(), Children: sa.childIDs(),
 		Routes: g.routes, DNS: g.dns, Domains: g.domains, DHCPServer: sa.dhcpServer(), Usage: s.past.usage(),
+		Ends: sa.watch.end, IdleTimeout: sa.watch.idle, Limits: g.limits, Group: g.group,
+		Class: g.class, ChargeableUser: g.chargeableUser, InterimInterval: g.interim,
 	}
 	if s.idi.Kind != 0 {
 		i.Identity = s.idi.String()

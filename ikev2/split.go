@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"bridgehead/auth"
 	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/message"
 )
@@ -55,22 +54,6 @@ func (sa *SA) reachable() []message.Selector {
 		allowed = insert(allowed, hostSelector(server))
 	}
 	return allowed
-}
-
-// given is what a client is told beside its addresses. A session keeps what its
-// Grant says; what that leaves out is configured.
-type given struct {
-	routes  []netip.Prefix
-	dns     []netip.Addr
-	domains []string
-}
-
-// newGiven is what a Grant says; nil if that is nothing, as of most.
-func newGiven(g *auth.Grant) *given {
-	if len(g.Routes)+len(g.DNS)+len(g.Domains) == 0 {
-		return nil
-	}
-	return &given{g.Routes, g.DNS, g.Domains}
 }
 
 // given is what this session's client is told.
