@@ -117,7 +117,8 @@ func TestSecretsNeverPrint(t *testing.T) {
 	hash := NTHash(secret[:16])
 	account, grant := Account{Hash: hash, Grant: Grant{Name: "alice"}}, Grant{MSK: secret, Name: "alice", Pool: "staff"}
 	keys, response := Keys{Grant: grant}, MSCHAPv2Response{Name: "alice", NTResponse: [24]byte(secret)}
-	secrecy.Check(t, secret, secret, hash, &hash, account, &account, grant, &grant, keys, &keys, response, &response,
+	change := PasswordChange{Response: response, EncryptedHash: [16]byte(secret)}
+	secrecy.Check(t, secret, secret, hash, &hash, account, &account, grant, &grant, keys, &keys, response, &response, change, &change,
 		Step{Grant: &grant}, &Step{Grant: &grant})
 	if text := fmt.Sprintf("%+v", grant); !strings.Contains(text, "Name:alice") || !strings.Contains(text, "Pool:staff") {
 		t.Errorf("nothing useful printed: %s", text)

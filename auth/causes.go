@@ -13,12 +13,23 @@ const (
 	CausePasswordExpired    Cause = "password-expired"
 	CauseLogonHours         Cause = "outside-logon-hours"
 	CauseNoDialinPermission Cause = "no-dialin-permission"
+	CausePasswordNotChanged Cause = "password-not-changed"
 	CauseMethodRefused      Cause = "method-refused"
 	CauseIdentityMismatch   Cause = "identity-mismatch"
 	CauseNoIdentity         Cause = "no-eap-identity"
 	CauseServerProofRefused Cause = "server-proof-refused"
 	CauseEAPMalformed       Cause = "eap-malformed"
 	CauseEAPUnexpected      Cause = "eap-unexpected"
+)
+
+// Causes of a login that a RADIUS server's answer to MS-CHAPv2 could not end.
+const (
+	// CauseNoMSCHAPSuccess: Access-Accept without a usable MS-CHAP2-Success
+	// (RFC 2548 §2.3.3), without which no client believes the gateway.
+	CauseNoMSCHAPSuccess Cause = "radius-no-mschap-success"
+	// CauseChallengeWithoutEAP: Access-Challenge, which MS-CHAPv2 can't carry
+	// to the client.
+	CauseChallengeWithoutEAP Cause = "radius-challenge-without-eap"
 )
 
 // Causes of a login that could not be judged.
@@ -45,7 +56,7 @@ var catalogue = map[Cause]entry{
 	},
 	CausePasswordExpired: {
 		"The user's password has expired.",
-		"Let the user change it in the directory, or set a new one there; it can't be changed through the VPN client.",
+		"Let the user change it in the directory, or set a new one there; through the VPN client it can be changed only where auth.radius.method is \"mschapv2\" and both the server and the client can do it.",
 	},
 	CauseLogonHours: {
 		"The account may not log in at this hour.",
@@ -54,6 +65,10 @@ var catalogue = map[Cause]entry{
 	CauseNoDialinPermission: {
 		"The password is right, but the account has no permission for remote access.",
 		"Grant the permission in the directory or in the policy of the RADIUS server.",
+	},
+	CausePasswordNotChanged: {
+		"The password has expired, and the server did not take the new one.",
+		"Compare the new password with the server's rules, and look into the server's log: it may not be set up to change passwords.",
 	},
 	CauseMethodRefused: {
 		"The client does not want EAP-MSCHAPv2 and asked for another method.",
@@ -78,6 +93,14 @@ var catalogue = map[Cause]entry{
 	CauseEAPUnexpected: {
 		"The client sent an EAP packet that is out of order for a login.",
 		"Update the client; a well-behaved one never does this, so it may also be an attempt to get in without a password.",
+	},
+	CauseNoMSCHAPSuccess: {
+		"The RADIUS server accepted the user without MS-CHAP2-Success, the proof that clients ask for.",
+		"Have the server judge MS-CHAPv2 by its own module for it (FreeRADIUS: mschap), not by a rule that accepts everybody.",
+	},
+	CauseChallengeWithoutEAP: {
+		"The RADIUS server asked the user for something more, such as a second factor, which MS-CHAPv2 has no way to ask.",
+		"Exempt this gateway from the question on the server, or set auth.radius.method to \"eap\" and use an EAP method that can ask it.",
 	},
 	CauseBackendUnavailable: {
 		"The password could not be judged: the backend did not answer or failed.",

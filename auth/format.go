@@ -25,3 +25,8 @@ func (k Keys) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[keys of %q]", k.Gra
 func (r MSCHAPv2Response) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "[MSCHAPv2 response of %q, identity %q]", r.Name, r.Identity)
 }
+
+// Format writes whose password is to change.
+func (c PasswordChange) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "[change of password of %q]", c.Response.Name)
+}

@@ -1,7 +1,9 @@
 package radius
 
 import (
+	"context"
 	"net/netip"
+	"strings"
 
 	codec "layeh.com/radius"
 	"layeh.com/radius/rfc2865"
@@ -16,45 +18,84 @@ import (
 // unfragmented IKE message over any IPv6 path (1280 octets).
 const defaultFramedMTU = 1100
 
+// access is the gateway as it asks for access: of whom, and as what.
+type access struct {
+	group       *Group
+	realms      map[string]*Group
+	identifier  string
+	stationPort bool
+}
+
+// groupOf chooses the servers for a user.
+func (a *access) groupOf(name string) *Group {
+	if g, ok := a.realms[strings.ToLower(auth.SplitName(name).Realm)]; ok {
+		return g
+	}
+	return a.group
+}
+
 // about is what every Access-Request of a login says of the client and the
-// gateway (RFC 2865 §4.1, RFC 3579 §3.3).
-func (b *Backend) about(peer auth.Peer) codec.Attributes {
-	var a codec.Attributes
+// gateway (RFC 2865 §4.1).
+func (a *access) about(peer auth.Peer) codec.Attributes {
+	var attrs codec.Attributes
 	text := func(t codec.Type, s string) {
 		if s != "" {
-			a.Add(t, codec.Attribute(s[:min(len(s), maxValue)]))
+			attrs.Add(t, codec.Attribute(s[:min(len(s), maxValue)]))
 		}
 	}
-	text(rfc2865.NASIdentifier_Type, b.config.NASIdentifier)
+	text(rfc2865.NASIdentifier_Type, a.identifier)
 	if local := peer.Local.Addr().Unmap(); local.Is4() {
-		a.Add(rfc2865.NASIPAddress_Type, local.AsSlice())
+		attrs.Add(rfc2865.NASIPAddress_Type, local.AsSlice())
 	} else if local.Is6() {
-		a.Add(rfc3162.NASIPv6Address_Type, local.AsSlice())
+		attrs.Add(rfc3162.NASIPv6Address_Type, local.AsSlice())
 	}
-	a.Add(rfc2865.NASPortType_Type, codec.NewInteger(uint32(rfc2865.NASPortType_Value_Virtual)))
-	a.Add(rfc2865.ServiceType_Type, codec.NewInteger(uint32(rfc2865.ServiceType_Value_FramedUser)))
-	a.Add(rfc2865.FramedMTU_Type, codec.NewInteger(uint32(b.config.FramedMTU)))
-	text(rfc2865.CalledStationID_Type, b.station(peer.Local))
-	text(rfc2865.CallingStationID_Type, b.station(peer.Remote))
+	attrs.Add(rfc2865.NASPortType_Type, codec.NewInteger(uint32(rfc2865.NASPortType_Value_Virtual)))
+	attrs.Add(rfc2865.ServiceType_Type, codec.NewInteger(uint32(rfc2865.ServiceType_Value_FramedUser)))
+	text(rfc2865.CalledStationID_Type, a.station(peer.Local))
+	text(rfc2865.CallingStationID_Type, a.station(peer.Remote))
 	text(rfc2866.AcctSessionID_Type, peer.Session)
 	info := "IKEv2"
 	if peer.Client != "" {
 		info += " " + peer.Client
 	}
 	text(rfc2869.ConnectInfo_Type, info)
-	return a
+	return attrs
 }
 
 // station is an address as Called- and Calling-Station-Id have it.
-func (b *Backend) station(a netip.AddrPort) string {
-	if !a.IsValid() {
+func (a *access) station(at netip.AddrPort) string {
+	if !at.IsValid() {
 		return ""
 	}
-	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-	if b.config.StationPort {
-		return a.String()
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	if a.stationPort {
+		return at.String()
 	}
-	return a.Addr().String()
+	return at.Addr().String()
+}
+
+// flaw is what makes an Access-Accept one that lets nobody in.
+type flaw struct {
+	cause    auth.Cause
+	evidence auth.Evidence
+}
+
+// grantOf is what an Access-Accept gives the user, who has the server's name
+// for him where it tells one.
+func grantOf(r *Reply, name string) (auth.Grant, *flaw) {
+	grant := auth.Grant{Name: name}
+	var err error
+	if grant.MSK, err = msk(r); err != nil {
+		return auth.Grant{}, &flaw{CauseNoKey, auth.Evidence{Key: "problem", Value: err.Error()}}
+	}
+	if given, ok := nameOf(r); ok {
+		grant.Name = given
+	}
+	if err := fill(&grant, r.Attributes); err != nil {
+		grant.MSK.Wipe()
+		return auth.Grant{}, &flaw{CauseBadAttribute, auth.Evidence{Key: "attribute", Value: clip(err.Error())}}
+	}
+	return grant, nil
 }
 
 // accessRequest is what one step asks: who, the EAP packet, and the State of
@@ -77,4 +118,12 @@ func all(attrs codec.Attributes, t codec.Type) codec.Attributes {
 		}
 	}
 	return list
+}
+
+// askOnce asks one server of the group alone, as is right for what must not be
+// done twice.
+func (g *Group) askOnce(ctx context.Context, attrs codec.Attributes) (*Server, *Reply, error) {
+	s := g.pick(nil)
+	reply, err := s.exchange(ctx, attrs, false)
+	return s, reply, err
 }

@@ -3,10 +3,10 @@ package radius
 import (
 	"context"
 	"io"
-	"strings"
 	"time"
 
 	codec "layeh.com/radius"
+	"layeh.com/radius/rfc2865"
 
 	"bridgehead/auth"
 )
@@ -42,12 +42,15 @@ type BackendConfig struct {
 }
 
 // Backend passes EAP through to RADIUS servers. It is an auth.Backend.
-type Backend struct{ config BackendConfig }
+type Backend struct {
+	access
+	config BackendConfig
+}
 
 // NewBackend makes a backend over groups, which stay the caller's to close.
 func NewBackend(c BackendConfig) (*Backend, error) {
 	if c.Group == nil {
-		return nil, &ConfigError{Server: "(none)", Fault: "no group of servers is given for users of any realm; name one"}
+		return nil, errNoGroup
 	}
 	if c.FramedMTU == 0 {
 		c.FramedMTU = defaultFramedMTU
@@ -56,7 +59,7 @@ func NewBackend(c BackendConfig) (*Backend, error) {
 		return nil, &ConfigError{Server: c.Group.Name, Fault: "framed_mtu must be 64 to 65535"}
 	}
 	c.Rand = Options{Rand: c.Rand}.withDefaults().Rand
-	return &Backend{c}, nil
+	return &Backend{access{c.Group, c.Realms, c.NASIdentifier, c.StationPort}, c}, nil
 }
 
 // Begin implements auth.Backend.
@@ -64,15 +67,9 @@ func (b *Backend) Begin(ctx context.Context, peer auth.Peer) (auth.Conversation,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return &conversation{backend: b, peer: peer, about: b.about(peer)}, nil
-}
-
-// groupOf chooses the servers for a user.
-func (b *Backend) groupOf(name string) *Group {
-	if g, ok := b.config.Realms[strings.ToLower(auth.SplitName(name).Realm)]; ok {
-		return g
-	}
-	return b.config.Group
+	about := b.about(peer)
+	about.Add(rfc2865.FramedMTU_Type, codec.NewInteger(uint32(b.config.FramedMTU))) // RFC 3579 §2.4
+	return &conversation{backend: b, peer: peer, about: about}, nil
 }
 
 // phase is what a conversation awaits.

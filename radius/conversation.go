@@ -178,19 +178,12 @@ func (c *conversation) accepted(r *Reply) (auth.Step, error) {
 	if p.Code != eap.CodeSuccess {
 		return c.end(auth.Unavailable, c.because(CauseNoSuccess, auth.Evidence{Key: "got", Value: "EAP-" + p.Code.String()}))
 	}
-	grant := &auth.Grant{Name: c.identity}
-	if grant.MSK, err = msk(r); err != nil {
-		return c.end(auth.Unavailable, c.because(CauseNoKey, auth.Evidence{Key: "problem", Value: err.Error()}))
-	}
-	if name, ok := nameOf(r); ok {
-		grant.Name = name
-	}
-	if err := fill(grant, r.Attributes); err != nil {
-		grant.MSK.Wipe()
-		return c.end(auth.Unavailable, c.because(CauseBadAttribute, auth.Evidence{Key: "attribute", Value: clip(err.Error())}))
+	grant, flaw := grantOf(r, c.identity)
+	if flaw != nil {
+		return c.end(auth.Unavailable, c.because(flaw.cause, flaw.evidence))
 	}
 	c.Close()
-	return auth.Step{Packet: raw, Verdict: auth.Accept, Grant: grant, Identity: grant.Name}, nil
+	return auth.Step{Packet: raw, Verdict: auth.Accept, Grant: &grant, Identity: grant.Name}, nil
 }
 
 // rejected ends the login. An EAP-Success beside Access-Reject is never

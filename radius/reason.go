@@ -35,8 +35,17 @@ func (c *conversation) unanswered(ctx context.Context, err error) (auth.Step, er
 	return c.end(auth.Unavailable, reason)
 }
 
-// outageOf names which server was silent for how long, and why.
+// outageOf is why nobody answered, and what the login was at.
 func (c *conversation) outageOf(err error) auth.Reason {
+	if len(c.state) == 0 {
+		return outage(c.server, err)
+	}
+	return outage(c.server, err, auth.Evidence{Key: "during", Value: c.method})
+}
+
+// outage names which server was silent for how long, and why. server is the
+// one that was asked, nil where that were several.
+func outage(server *Server, err error, more ...auth.Evidence) auth.Reason {
 	cause := auth.CauseBackendUnavailable
 	var silent *SilentError
 	var evidence []auth.Evidence
@@ -46,8 +55,8 @@ func (c *conversation) outageOf(err error) auth.Reason {
 			auth.Evidence{Key: "silent for", Value: silent.Waited.Round(time.Millisecond).String()},
 			auth.Evidence{Key: "sent", Value: strconv.Itoa(silent.Sent)})
 		state := Unproven
-		if c.server != nil {
-			state = c.server.Figures().State
+		if server != nil {
+			state = server.Figures().State
 		}
 		switch {
 		case silent.Forged+silent.Unsigned > 0:
@@ -57,17 +66,19 @@ func (c *conversation) outageOf(err error) auth.Reason {
 			cause = auth.CauseBackendTimeout
 		}
 	}
-	if len(c.state) > 0 {
-		evidence = append(evidence, auth.Evidence{Key: "during", Value: c.method})
-	}
+	evidence = append(evidence, more...)
 	return auth.Reason{Cause: cause, Evidence: append(evidence, auth.Evidence{Key: "error", Value: err.Error()})}
 }
 
 // because is a cause with the server and the method.
 func (c *conversation) because(cause auth.Cause, more ...auth.Evidence) auth.Reason {
-	evidence := []auth.Evidence{{Key: "server", Value: c.server.Name()}}
-	if c.method != "" {
-		evidence = append(evidence, auth.Evidence{Key: "method", Value: c.method})
+	return because(c.server, c.method, cause, more...)
+}
+
+func because(server *Server, method string, cause auth.Cause, more ...auth.Evidence) auth.Reason {
+	evidence := []auth.Evidence{{Key: "server", Value: server.Name()}}
+	if method != "" {
+		evidence = append(evidence, auth.Evidence{Key: "method", Value: method})
 	}
 	return auth.Reason{Cause: cause, Evidence: append(evidence, more...)}
 }
@@ -75,20 +86,25 @@ func (c *conversation) because(cause auth.Cause, more ...auth.Evidence) auth.Rea
 // refusal is why the server said no: what its MS-CHAPv2 Failure told, and its
 // Reply-Message.
 func (c *conversation) refusal(r *Reply) auth.Reason {
-	cause := CauseRefused
-	var more []auth.Evidence
-	if c.failed != nil {
-		if known, ok := failureCauses[c.failed.Code]; ok {
+	cause, more := said(c.failed, r)
+	return c.because(cause, more...)
+}
+
+// said is what a server says with its no. Both may be nil.
+func said(failed *auth.Refusal, r *Reply) (cause auth.Cause, more []auth.Evidence) {
+	cause = CauseRefused
+	if failed != nil {
+		if known, ok := failureCauses[failed.Code]; ok {
 			cause = known
 		}
-		more = append(more, auth.Evidence{Key: "mschapv2 error", Value: strconv.Itoa(c.failed.Code)})
+		more = append(more, auth.Evidence{Key: "mschapv2 error", Value: strconv.Itoa(failed.Code)})
 	}
 	if r != nil {
 		if b, ok := join(r.Attributes, rfc2865.ReplyMessage_Type); ok {
 			more = append(more, auth.Evidence{Key: "reply message", Value: clip(printable(string(b)))})
 		}
 	}
-	return c.because(cause, more...)
+	return cause, more
 }
 
 // failureCauses are the codes of RFC 2759 §6 that say more than no.
@@ -97,6 +113,7 @@ var failureCauses = map[int]auth.Cause{
 	auth.ErrorAccountDisabled:      auth.CauseAccountDisabled,
 	auth.ErrorPasswordExpired:      auth.CausePasswordExpired,
 	auth.ErrorNoDialinPermission:   auth.CauseNoDialinPermission,
+	auth.ErrorChangingPassword:     auth.CausePasswordNotChanged,
 }
 
 // failureOf reads an MS-CHAPv2 Failure that the server sends.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	codec "layeh.com/radius"
+	"layeh.com/radius/rfc2865"
 )
 
 const vendorHeader = 4 // the vendor's number, before its attributes
@@ -37,4 +38,32 @@ func vendorAttributes(b codec.Attribute) ([]vendorAttribute, error) {
 		rest = rest[n:]
 	}
 	return list, nil
+}
+
+// addVendor adds an attribute of a vendor's own.
+func addVendor(attrs *codec.Attributes, vendor uint32, kind uint8, value ...[]byte) {
+	b := binary.BigEndian.AppendUint32(nil, vendor)
+	b = append(b, kind, 0)
+	for _, v := range value {
+		b = append(b, v...)
+	}
+	b[vendorHeader+1] = byte(len(b) - vendorHeader)
+	attrs.Add(rfc2865.VendorSpecific_Type, b)
+}
+
+// ofVendor gives the values of a vendor's attribute. Vendor-Specifics of
+// another format hold none.
+func ofVendor(attrs codec.Attributes, vendor uint32, kind uint8) (values [][]byte) {
+	for _, a := range all(attrs, rfc2865.VendorSpecific_Type) {
+		list, err := vendorAttributes(a.Attribute)
+		if err != nil {
+			continue
+		}
+		for _, v := range list {
+			if v.vendor == vendor && v.kind == kind {
+				values = append(values, v.value)
+			}
+		}
+	}
+	return values
 }
