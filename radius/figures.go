@@ -104,7 +104,7 @@ func (s *Server) silence(f *flight) error {
 	s.note(func(now time.Time) {
 		s.fig.InFlight--
 		s.fig.Timeouts++
-		if f.code == codec.CodeAccessRequest {
+		if f.code != codec.CodeStatusServer {
 			s.watch.gaveUp(now, f.began)
 		}
 		if e.Waited = now.Sub(f.began); !s.watch.heardSince(f.began) {
@@ -150,7 +150,7 @@ func (s *Server) answered(f *flight, r *Reply) {
 			}
 			s.fig.RoundTrip += (r.RoundTrip - s.fig.RoundTrip) / 8
 		}
-		if f.code == codec.CodeAccessRequest {
+		if f.code != codec.CodeStatusServer {
 			s.watch.answered(now)
 		}
 	})

@@ -89,12 +89,8 @@ func (s *flights) launch(now time.Time, f *flight) error {
 	} else if s.byID[statusID] != nil {
 		return errBusy
 	}
-	var authenticator [authenticatorLen]byte
-	if _, err := io.ReadFull(s.rand, authenticator[:]); err != nil {
-		return fmt.Errorf("make a Request Authenticator: %w", err)
-	}
 	var err error
-	if f.wire, err = encode(f.code, id, authenticator, f.attrs, s.secret); err != nil {
+	if f.wire, err = s.encode(f, id); err != nil {
 		return err
 	}
 	f.attrs = nil
@@ -107,6 +103,18 @@ func (s *flights) launch(now time.Time, f *flight) error {
 	f.sent, f.last = 1, now
 	s.delay(now, f)
 	return nil
+}
+
+// encode writes a flight's request.
+func (s *flights) encode(f *flight, id uint8) (request, error) {
+	if f.code == codec.CodeAccountingRequest {
+		return encodeAccounting(id, f.attrs, s.secret)
+	}
+	var authenticator [authenticatorLen]byte
+	if _, err := io.ReadFull(s.rand, authenticator[:]); err != nil {
+		return nil, fmt.Errorf("make a Request Authenticator: %w", err)
+	}
+	return encode(f.code, id, authenticator, f.attrs, s.secret)
 }
 
 // delay sets when a flight is due next.

@@ -16,7 +16,9 @@ import (
 type Group struct {
 	Name    string
 	servers []*Server // by priority
-	rand    io.Reader
+	// accounting are those that take it, by priority.
+	accounting []*Server
+	rand       io.Reader
 }
 
 // NewGroup makes a group, with a Server for each entry.
@@ -34,6 +36,11 @@ func NewGroup(name string, servers []ServerConfig, o Options) (*Group, error) {
 		g.servers = append(g.servers, s)
 	}
 	g.sort()
+	for _, s := range g.servers {
+		if s.account != nil {
+			g.accounting = append(g.accounting, s.account)
+		}
+	}
 	return g, nil
 }
 
@@ -60,9 +67,11 @@ func (g *Group) Figures() []Figures {
 
 // pick chooses the server for a login that has not tried those given. A dead
 // one comes last: it may have come back. nil: all were tried.
-func (g *Group) pick(tried []*Server) *Server {
+func (g *Group) pick(tried []*Server) *Server { return pick(g.servers, tried, g.rand) }
+
+func pick(servers, tried []*Server, rand io.Reader) *Server {
 	var left, best []*Server
-	for _, s := range g.servers {
+	for _, s := range servers {
 		if !slices.Contains(tried, s) {
 			left = append(left, s)
 		}
@@ -77,7 +86,7 @@ func (g *Group) pick(tried []*Server) *Server {
 	}
 	switch {
 	case len(best) > 0:
-		return g.byWeight(best)
+		return byWeight(best, rand)
 	case len(left) > 0:
 		return left[0]
 	}
@@ -85,13 +94,13 @@ func (g *Group) pick(tried []*Server) *Server {
 }
 
 // byWeight draws a server, each as likely as its share of the weights.
-func (g *Group) byWeight(list []*Server) *Server {
+func byWeight(list []*Server, rand io.Reader) *Server {
 	total := 0
 	for _, s := range list {
 		total += s.config.Weight
 	}
 	var b [8]byte
-	if _, err := io.ReadFull(g.rand, b[:]); err != nil {
+	if _, err := io.ReadFull(rand, b[:]); err != nil {
 		return list[0]
 	}
 	draw := binary.BigEndian.Uint64(b[:])

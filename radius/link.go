@@ -33,6 +33,14 @@ type link interface {
 // dialer makes links to one server.
 type dialer func(ctx context.Context) (link, error)
 
+// dialer makes the links to the server that the configuration names.
+func (c *ServerConfig) dialer() dialer {
+	if c.TLS != nil {
+		return c.tlsDialer()
+	}
+	return c.udpDialer()
+}
+
 // udpDialer makes connected sockets: the kernel keeps away whatever comes from
 // another address, and tells when nothing listens.
 func (c *ServerConfig) udpDialer() dialer {

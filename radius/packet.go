@@ -85,8 +85,8 @@ func whole(b []byte) ([]byte, codec.Attributes, error) {
 }
 
 // verify gives the attributes of b if it is an authentic answer to q. unsigned
-// lets an answer without EAP do without a Message-Authenticator; Status-Server
-// may be answered so by anybody, since the answer grants nothing.
+// lets an answer without EAP do without a Message-Authenticator; others than
+// Access-Request may be answered so by anybody, since the answer grants nothing.
 func verify(b []byte, q request, secret auth.Secret, unsigned bool) (codec.Code, codec.Attributes, error) {
 	b, attrs, err := whole(b)
 	if err != nil {
@@ -104,7 +104,7 @@ func verify(b []byte, q request, secret auth.Secret, unsigned bool) (codec.Code,
 	if !hmac.Equal(h.Sum(nil), b[4:headerLen]) {
 		return 0, nil, errAuthenticator
 	}
-	unsigned = unsigned || q.code() == codec.CodeStatusServer
+	unsigned = unsigned || q.code() != codec.CodeAccessRequest
 	if err := verifyMAC(b, attrs, q.authenticator(), secret, unsigned); err != nil {
 		return 0, nil, err
 	}
@@ -144,11 +144,11 @@ func verifyMAC(b []byte, attrs codec.Attributes, authenticator []byte, secret au
 func answers(reply, request codec.Code) bool {
 	switch reply {
 	case codec.CodeAccessAccept:
-		return true
+		return request != codec.CodeAccountingRequest
 	case codec.CodeAccessReject, codec.CodeAccessChallenge:
 		return request == codec.CodeAccessRequest
 	case codec.CodeAccountingResponse:
-		return request == codec.CodeStatusServer
+		return request != codec.CodeAccessRequest
 	}
 	return false
 }

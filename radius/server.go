@@ -38,8 +38,11 @@ type ServerConfig struct {
 	Secret auth.Secret
 	// TLS has the server spoken to over TLS 1.2 or later; nil: over UDP. It
 	// holds the client's certificate and whom to trust.
-	TLS    *tls.Config
-	Source netip.Addr // the address to ask from; zero: the kernel's choice
+	TLS *tls.Config
+	// Accounting is the host:port that takes accounting; empty: over TLS the same
+	// connection does, over UDP nothing.
+	Accounting string
+	Source     netip.Addr // the address to ask from; zero: the kernel's choice
 	// Priority: servers with a lower one are asked first. Among equals Weight
 	// is the share of logins each gets; all zero: the same.
 	Priority, Weight int
@@ -110,6 +113,7 @@ type Server struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	slots   chan struct{} // one for each identifier in use or in quarantine
+	account *Server       // takes accounting; nil: nothing does
 	wake    chan struct{} // the watcher has to look at the time
 
 	mu     sync.Mutex // guards what follows
@@ -127,14 +131,21 @@ func NewServer(c ServerConfig, o Options) (*Server, error) {
 	if c.Name == "" {
 		c.Name = c.Address
 	}
+	books, err := c.books()
+	if err != nil {
+		return nil, err
+	}
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	dial := c.udpDialer()
-	if c.TLS != nil {
-		dial = c.tlsDialer()
+	s := newServer(c, o, c.dialer())
+	switch {
+	case books != nil:
+		s.account = newServer(*books, o, books.dialer())
+	case c.TLS != nil || c.Accounting == c.Address:
+		s.account = s
 	}
-	return newServer(c, o, dial), nil
+	return s, nil
 }
 
 func newServer(c ServerConfig, o Options, dial dialer) *Server {
@@ -206,6 +217,9 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	s.cancel()
 	s.running.Wait()
+	if s.account != nil && s.account != s {
+		s.account.Close()
+	}
 }
 
 // Exchange sends an Access-Request and waits for its authentic answer, as long
@@ -218,6 +232,11 @@ func (s *Server) Exchange(ctx context.Context, attrs codec.Attributes) (*Reply, 
 // exchange is Exchange; giveUp ends it as soon as the server counts as dead. One
 // that does already has as long as for a Status-Server to come back.
 func (s *Server) exchange(ctx context.Context, attrs codec.Attributes, giveUp bool) (*Reply, error) {
+	return s.conduct(ctx, newFlight(codec.CodeAccessRequest, attrs), giveUp)
+}
+
+// conduct is exchange for a request of any kind.
+func (s *Server) conduct(ctx context.Context, f *flight, giveUp bool) (*Reply, error) {
 	select {
 	case s.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -238,7 +257,7 @@ func (s *Server) exchange(ctx context.Context, attrs codec.Attributes, giveUp bo
 		defer cancel()
 		died = nil
 	}
-	return s.await(ctx, l, newFlight(codec.CodeAccessRequest, attrs), died)
+	return s.await(ctx, l, f, died)
 }
 
 func isClosed(c <-chan struct{}) bool {
