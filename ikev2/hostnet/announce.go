@@ -28,11 +28,14 @@ type AnnounceConfig struct {
 	Link string
 	// Pools tell which families will be announced.
 	Pools []netip.Prefix
-	// SetProxyNDP switches net.ipv6.conf.LINK.proxy_ndp on where IPv6 is to be
-	// announced and it is off, until Close. Without it, IPv6 is not answered
-	// for there.
-	SetProxyNDP bool
-	Logger      *slog.Logger // of Run
+	// SetSysctls switches net.ipv6.conf.LINK.proxy_ndp on where IPv6 is to be
+	// announced and it is off, until Close; without it, IPv6 is not answered for
+	// there. It also sets proxy_delay of the link to 0, as far as the machine
+	// lets it: the kernel else lets up to 0.8 s pass before each answer, and
+	// drops the rest of many questions at once. The delay lets a neighbour itself
+	// answer first (RFC 4861 §7.2.8); a client of ours is not on the link.
+	SetSysctls bool
+	Logger     *slog.Logger // of Run
 }
 
 // Announcer answers ARP and NDP for addresses behind this machine, by entries
@@ -185,7 +188,7 @@ func (a *Announcer) restore(c AnnounceConfig) (restored []string, err error) {
 		switch {
 		case (record{Boot: n.Boot}).outlived():
 		case n.Proxy != nil && n.Proxy.Link == c.Link,
-			n.Sysctl != nil && c.SetProxyNDP && n.Sysctl.Key == proxyNDP(c.Link):
+			n.Sysctl != nil && slices.ContainsFunc(c.settings(), func(s setting) bool { return s.key == n.Sysctl.Key }):
 			continue
 		default:
 			if err := n.undo(a.table); err != nil {
@@ -213,12 +216,46 @@ func proxyNDP(link string) sysctl { return IPv6.conf(link, "proxy_ndp") }
 
 const proxyNDPOn = "1"
 
-// switchOn lets the kernel use entries for IPv6.
-func (a *Announcer) switchOn(c AnnounceConfig) error {
-	if !c.SetProxyNDP || !slices.Contains(familiesOf(c.Pools, nil), IPv6) {
+func proxyDelay(f Family, link string) sysctl {
+	return sysctl(fmt.Sprintf("net/ipv%d/neigh/%s/proxy_delay", uint8(f), link))
+}
+
+// setting is what a sysctl should be.
+type setting struct {
+	key   sysctl
+	value string
+	must  bool
+}
+
+// settings are those of the link that the configuration asks for.
+func (c *AnnounceConfig) settings() []setting {
+	var list []setting
+	if !c.SetSysctls {
 		return nil
 	}
-	plan, err := planSysctl(nil, proxyNDP(c.Link), proxyNDPOn)
+	for _, f := range familiesOf(c.Pools, nil) {
+		if f == IPv6 {
+			list = append(list, setting{proxyNDP(c.Link), proxyNDPOn, true})
+		}
+		list = append(list, setting{proxyDelay(f, c.Link), "0", false})
+	}
+	return list
+}
+
+// switchOn changes the settings that are otherwise.
+func (a *Announcer) switchOn(c AnnounceConfig) error {
+	for _, s := range c.settings() {
+		if err := a.set(s); err != nil && s.must {
+			return err
+		} else if err != nil && a.logger != nil {
+			a.logger.Info("neighbours may be answered late", slog.Any("error", err))
+		}
+	}
+	return nil
+}
+
+func (a *Announcer) set(s setting) error {
+	plan, err := planSysctl(nil, s.key, s.value)
 	if err != nil || len(plan) == 0 {
 		return err
 	}

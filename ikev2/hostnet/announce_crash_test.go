@@ -65,7 +65,8 @@ func TestKilledAnnouncer(t *testing.T) {
 
 			left, restored, err := c.next(path)
 			must(t, err)
-			want := []string{"10.9.0.7 announced on eth0", "fd09::7 announced on eth0", "net.ipv6.conf.eth0.proxy_ndp = 1 (was 0)"}
+			want := []string{"10.9.0.7 announced on eth0", "fd09::7 announced on eth0",
+				"net.ipv4.neigh.eth0.proxy_delay = 0 (was 80)", "net.ipv6.conf.eth0.proxy_ndp = 1 (was 0)", "net.ipv6.neigh.eth0.proxy_delay = 0 (was 80)"}
 			if got := slices.Concat(left, restored); !slices.Equal(got, want) && !slices.Equal(got, want[:2]) {
 				t.Errorf("found %q, want %q", got, want)
 			}

@@ -38,7 +38,7 @@ func awaitProxies(t testing.TB, want string) {
 
 func announceOn(link, journal string) AnnounceConfig {
 	return AnnounceConfig{
-		Journal: journal, Link: link, Pools: prefixes("10.9.0.0/24", "fd09::/96"), SetProxyNDP: true,
+		Journal: journal, Link: link, Pools: prefixes("10.9.0.0/24", "fd09::/96"), SetSysctls: true,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -251,7 +251,7 @@ func TestProxyNDPIsSwitchedOnAndBack(t *testing.T) {
 	}{
 		{"off", "0", func(*AnnounceConfig) {}, "1"},
 		{"on already", "1", func(*AnnounceConfig) {}, "1"},
-		{"not ours to switch", "0", func(c *AnnounceConfig) { c.SetProxyNDP = false }, "0"},
+		{"not ours to switch", "0", func(c *AnnounceConfig) { c.SetSysctls = false }, "0"},
 		{"IPv4 alone", "0", func(c *AnnounceConfig) { c.Pools = prefixes("10.9.0.0/24") }, "0"},
 	} {
 		must(t, setting.write(c.was))
@@ -265,6 +265,41 @@ func TestProxyNDPIsSwitchedOnAndBack(t *testing.T) {
 		must(t, err)
 		if during != c.during || after != c.was {
 			t.Errorf("%s: %s, then %s, want %s, then %s", c.name, during, after, c.during, c.was)
+		}
+	}
+}
+
+// TestNeighboursAreAnsweredAtOnce: the kernel's delay before the answer of a
+// proxy is gone as long as addresses of the family are announced.
+func TestNeighboursAreAnsweredAtOnce(t *testing.T) {
+	segment(t)
+	delays := func() (text string) {
+		for _, f := range []Family{IPv4, IPv6} {
+			value, err := proxyDelay(f, "eth0").read()
+			must(t, err)
+			text += value + " "
+		}
+		return text
+	}
+	before := delays()
+	for _, c := range []struct {
+		name   string
+		alter  func(*AnnounceConfig)
+		during string
+	}{
+		{"both families", func(*AnnounceConfig) {}, "0 0 "},
+		{"not ours to set", func(c *AnnounceConfig) { c.SetSysctls = false }, before},
+		{"IPv4 alone", func(c *AnnounceConfig) { c.Pools = prefixes("10.9.0.0/24") }, "0 80 "},
+	} {
+		config := announceOn("eth0", filepath.Join(t.TempDir(), "a"))
+		c.alter(&config)
+		a := openAnnouncer(t, config)
+		if got := delays(); got != c.during {
+			t.Errorf("%s: %q, want %q", c.name, got, c.during)
+		}
+		must(t, a.Close())
+		if got := delays(); got != before {
+			t.Errorf("%s: %q afterwards, want %q", c.name, got, before)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func (g *Gateway) openAnnouncer(ctx context.Context) error {
 		return err
 	}
 	a, restored, err := hostnet.OpenAnnouncer(hostnet.AnnounceConfig{
-		Journal: journal, Link: c.Addresses.Announce, Pools: poolPrefixes(c), SetProxyNDP: c.DataPlane.Forward, Logger: g.logger,
+		Journal: journal, Link: c.Addresses.Announce, Pools: poolPrefixes(c), SetSysctls: c.DataPlane.Forward, Logger: g.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("addresses.announce: %w", err)
