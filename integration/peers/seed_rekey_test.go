@@ -33,6 +33,14 @@ func startPinging(n *lab.Namespace, pings int) *pinging {
 	return p
 }
 
+// meets has the hosts learn who answers for the client: a neighbour that does
+// not know queues some 90 packets at most, and the kernel lets it wait for 0.8 s.
+func (c *client) meets(t *testing.T, addresses ...string) {
+	t.Helper()
+	c.visits(t, "before", seedHost4, addresses...)
+	c.visits(t, "before", seedHost6, addresses...)
+}
+
 var received = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
 
 // lost waits for both streams to end and tells how many pings had no answer.
@@ -83,8 +91,7 @@ func TestSeedRekeysLoseNothing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c, rekey := test.begin(t)
 			in := s.oneSession(t)
-			c.visits(t, "before", seedHost4, in.Addresses...)
-			c.visits(t, "before", seedHost6, in.Addresses...)
+			c.meets(t, in.Addresses...)
 			const pings = 400
 			p := startPinging(c.Namespace, pings)
 			for _, kind := range []string{"child", "ike", "child", "ike", "child"} {
