@@ -99,7 +99,7 @@ func (sa *SA) createFirstChild(now time.Time, out *Outbox) {
 		job: job{sa}, client: sa.session.clientID(), unique: sa.cfg.Unique,
 		initialContact: l.initialContact, maxSessions: l.grant.MaxSessions, limits: limitsOf(l.grant),
 		request: lease.Request{
-			Holder: sa.session.id, Identity: sa.session.user, Pool: l.grant.Pool,
+			Holder: sa.session.id, Identity: sa.session.user, Pool: l.grant.Pool, Pool6: l.grant.Pool6,
 			WantIPv4: w.ipv4, WantIPv6: w.ipv6, OneIsBest: sa.withholdsIPv6(), Fixed: l.grant.Addresses, Wish: w.addresses,
 		},
 	}, func(sa *SA, now time.Time, j *claimLease, out *Outbox) { sa.leaseClaimed(now, j, choice, out) })

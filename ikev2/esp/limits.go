@@ -32,12 +32,11 @@ func Burst(rate uint64) uint64 { return max(rate/8/10, minBurst) }
 // Limiter holds sessions to limits. A DataPlane that is none may have one
 // beside it.
 type Limiter interface {
-	// Limit puts limits in the place of those that a session has, if any. It comes
-	// before the session's first Child SA is installed, and again when the limits
-	// change. inner are the client's own addresses, always the same. Where it
-	// fails, the former limits hold.
+	// Limit puts limits in the place of those that a session has, if any: before
+	// its first Child SA is installed, or at any time later. inner are the client's
+	// own addresses, always the same. Where it fails, the former limits hold.
 	Limit(ctx context.Context, session string, inner []netip.Addr, l *Limits) error
-	// Unlimit forgets a session, after its last Child SA was removed and before
-	// its addresses are another's. One that is unknown is no error.
+	// Unlimit forgets a session's limits: when they are lifted, and before its
+	// addresses are another's. That there are none is no error.
 	Unlimit(ctx context.Context, session string) error
 }

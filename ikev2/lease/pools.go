@@ -23,6 +23,7 @@ type Request struct {
 	Holder    string // the session's id, unique
 	Identity  string // the authenticated name: who comes again gets the same addresses; empty: never remembered
 	Pool      string // empty: the first configured
+	Pool6     string // of the IPv6 address; empty: as Pool
 	WantIPv4  bool
 	WantIPv6  bool
 	OneIsBest bool         // no IPv6 address is wanted beside an IPv4 one, but in its place
@@ -103,6 +104,16 @@ func (p *Pools) byName(name string) (*pool, error) {
 	return nil, &UnknownPoolError{Pool: name, Known: known}
 }
 
+// poolsOf are the pools of a request's IPv4 and IPv6 address.
+func (p *Pools) poolsOf(r Request) (from [2]*pool, err error) {
+	if from[0], err = p.byName(r.Pool); err != nil || r.Pool6 == "" {
+		from[1] = from[0]
+		return from, err
+	}
+	from[1], err = p.byName(r.Pool6)
+	return from, err
+}
+
 // Acquire gives the session an address of each wanted family that the pool
 // has; it is in the store before Acquire returns. now is for the memory of
 // released addresses.
@@ -119,7 +130,7 @@ func (p *Pools) byName(name string) (*pool, error) {
 func (p *Pools) Acquire(ctx context.Context, now time.Time, r Request) (Lease, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pl, err := p.byName(r.Pool)
+	from, err := p.poolsOf(r)
 	if err != nil {
 		return Lease{}, err
 	}
@@ -132,7 +143,7 @@ func (p *Pools) Acquire(ctx context.Context, now time.Time, r Request) (Lease, e
 	h := &holding{pending: true}
 	p.holders[r.Holder] = h
 	for try := 1; ; try++ {
-		lease, err := p.choose(pl, r, h)
+		lease, err := p.choose(from, r, h)
 		if err == nil {
 			err = p.write(ctx, now, h)
 		}
@@ -154,7 +165,7 @@ func (p *Pools) Acquire(ctx context.Context, now time.Time, r Request) (Lease, e
 }
 
 // choose fills h with an address of each wanted family.
-func (p *Pools) choose(pl *pool, r Request, h *holding) (Lease, error) {
+func (p *Pools) choose(from [2]*pool, r Request, h *holding) (Lease, error) {
 	var lease Lease
 	for i, wanted := range [2]bool{r.WantIPv4, r.WantIPv6} {
 		if !wanted || i > 0 && r.OneIsBest && h.parts[0].e != nil {
@@ -171,6 +182,7 @@ func (p *Pools) choose(pl *pool, r Request, h *holding) (Lease, error) {
 		if fixed.IsValid() {
 			lease.Missed = append(lease.Missed, fixed)
 		}
+		pl := from[i]
 		b := pl.books[i]
 		if len(b.ranges) == 0 {
 			continue
@@ -188,9 +200,9 @@ func (p *Pools) choose(pl *pool, r Request, h *holding) (Lease, error) {
 		lease.IPv6 = e.addr
 	}
 	if !lease.IPv4.IsValid() && !lease.IPv6.IsValid() && (r.WantIPv4 || r.WantIPv6) {
-		family := IPv6
+		family, pl := IPv6, from[1]
 		if r.WantIPv4 {
-			family = IPv4
+			family, pl = IPv4, from[0]
 		}
 		return Lease{}, &ExhaustedError{Pool: pl.name, Family: family}
 	}

@@ -288,6 +288,33 @@ func TestNamedPools(t *testing.T) {
 	}
 }
 
+// TestPoolOfEachFamily takes the IPv6 address from a pool of its own.
+func TestPoolOfEachFamily(t *testing.T) {
+	p := newPools(t, NewMemory(),
+		PoolConfig{Name: "both", Ranges: ranges(t, "192.0.2.0/25", "2001:db8::/96")},
+		PoolConfig{Name: "staff", Ranges: ranges(t, "198.51.100.0/24")},
+		PoolConfig{Name: "six", Ranges: ranges(t, "2001:db8:6::/96")})
+	for i, c := range []struct{ pool, pool6, v4, v6 string }{
+		{"", "six", "192.0.2.1", "2001:db8:6::1"},
+		{"staff", "six", "198.51.100.1", "2001:db8:6::2"},
+		{"staff", "both", "198.51.100.2", "2001:db8::1"},
+		{"six", "staff", "", ""},
+	} {
+		r := both(fmt.Sprint("s", i), fmt.Sprint("user", i))
+		r.Pool, r.Pool6 = c.pool, c.pool6
+		l, err := p.Acquire(ctx, start, r)
+		var none *ExhaustedError
+		if errors.As(err, &none) != (c.v4 == "") {
+			t.Errorf("%+v: %v", c, err)
+		}
+		want(t, l, c.v4, c.v6)
+	}
+	var unknown *UnknownPoolError
+	if _, err := p.Acquire(ctx, start, Request{Holder: "x", Pool6: "nobody", WantIPv6: true}); !errors.As(err, &unknown) || unknown.Pool != "nobody" {
+		t.Errorf("an unknown pool: %v", err)
+	}
+}
+
 func TestOneAddressWhereOneIsBest(t *testing.T) {
 	p := newPools(t, NewMemory(),
 		PoolConfig{Name: "both", Ranges: ranges(t, "192.0.2.0/25", "2001:db8::/96")}, PoolConfig{Name: "IPv6", Ranges: ranges(t, "2001:db8:6::/96")})
