@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"errors"
 	"fmt"
+	"slices"
 
 	codec "layeh.com/radius"
 
@@ -84,4 +85,9 @@ func encodeAccounting(id uint8, attrs codec.Attributes, secret auth.Secret) (req
 	h.Write(secret)
 	h.Sum(b[4:4])
 	return b, nil
+}
+
+// Answering tells whether a server that takes accounting is known to be alive.
+func (g *Group) Answering() bool {
+	return slices.ContainsFunc(g.accounting, func(s *Server) bool { return s.Figures().State == Alive })
 }

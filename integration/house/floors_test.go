@@ -29,6 +29,7 @@ var floors = map[string]int{
 	"ikev2/esp/planetest":                3,
 	"ikev2/hostnet":                      3,
 	"radius":                             3,
+	"radius/accounting":                  3,
 	"ldap":                               3,
 	"auth/mschapv2":                      2,
 	"auth/secrets":                       2,
