@@ -24,6 +24,7 @@ var floors = map[string]int{
 	"cmd/bridgehead/internal/strongswan": 5,
 	"ikev2":                              4,
 	"ikev2/initiator":                    4,
+	"radius/dae":                         4,
 	"ikev2/xfrm":                         3,
 	"ikev2/tunnel":                       3,
 	"ikev2/esp/planetest":                3,
