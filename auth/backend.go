@@ -87,4 +87,6 @@ type Grant struct {
 	Class           [][]byte      // opaque, echoed in accounting (RFC 2865 §5.25)
 	ChargeableUser  []byte        // opaque, echoed in accounting (RFC 4372)
 	InterimInterval time.Duration // between two interim reports of accounting (RFC 2869 §5.16)
+
+	Remarks []Evidence // for the log: what the backend said beside, and what has no effect here
 }

@@ -103,7 +103,11 @@ func (sa *SA) acceptEAP(now time.Time, step auth.Step, out *Outbox) {
 		sa.refuse(now, err, out)
 		return
 	}
-	sa.note(out, slog.LevelInfo, "user accepted", slog.String("user", sa.session.user))
+	attrs := []slog.Attr{slog.String("user", sa.session.user)}
+	for _, r := range step.Grant.Remarks {
+		attrs = append(attrs, slog.String(r.Key, r.Value))
+	}
+	sa.note(out, slog.LevelInfo, "user accepted", attrs...)
 	success := step.Packet
 	if success == nil {
 		success = []byte{eapSuccess, l.lastEAP, 0, eapHeaderLen}

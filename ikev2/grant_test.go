@@ -257,6 +257,19 @@ func TestClientIsToldItsEnd(t *testing.T) {
 	}
 }
 
+// TestRemarksAreLogged: what the backend said beside stands under the session.
+func TestRemarksAreLogged(t *testing.T) {
+	w := newWorld(t, 1, func(cfg *Config) {
+		cfg.Backend = granting(auth.Grant{Remarks: []auth.Evidence{{Key: "reply message", Value: "welcome"}}})
+	})
+	w.notes = new([]Note)
+	w.newDevice(nil).mustLogin()
+	i := slices.IndexFunc(*w.notes, func(n Note) bool { return n.Text == "user accepted" })
+	if i < 0 || fmt.Sprint((*w.notes)[i].Attrs) != "[user=alice reply message=welcome]" || (*w.notes)[i].Session != w.lastEvent().Session.ID {
+		t.Errorf("notes %v", *w.notes)
+	}
+}
+
 // TestAccountingSeesTheGrant: what only accounting needs stands in the session.
 func TestAccountingSeesTheGrant(t *testing.T) {
 	w := newWorld(t, 1, func(cfg *Config) {

@@ -308,20 +308,6 @@ func TestRealmsHaveTheirServers(t *testing.T) {
 	})
 }
 
-func TestEveryAttributeHasAnEffectOrAReason(t *testing.T) {
-	seen := make(map[attributeKey]string)
-	for _, a := range Attributes() {
-		k := attributeKey{a.Vendor, a.Type}
-		if seen[k] != "" {
-			t.Errorf("%s and %s have one number", a.Name, seen[k])
-		}
-		seen[k] = a.Name
-		if (a.apply == nil) != (a.Ignored != "") {
-			t.Errorf("%s has an effect and a reason to be ignored, or neither", a.Name)
-		}
-	}
-}
-
 func FuzzConversation(f *testing.F) {
 	f.Add([]byte{2, 50, 0, 6, 4, 1}, []byte{79, 6, 3, 1, 0, 4}, uint8(2))
 	f.Add([]byte{2, 50, 0, 5, 1}, []byte{24, 3, 1, 79, 8, 1, 51, 0, 6, 26, 4}, uint8(11))

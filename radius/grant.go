@@ -15,17 +15,6 @@ import (
 	"bridgehead/auth"
 )
 
-// Attribute is one attribute of Access-Accept and what becomes of it.
-type Attribute struct {
-	Name   string
-	Vendor uint32 // zero: a standard attribute
-	Type   codec.Type
-	// Ignored says why it has no effect; empty: it has one.
-	Ignored string
-
-	apply func(*auth.Grant, []byte) error
-}
-
 // attributeKey finds an Attribute.
 type attributeKey struct {
 	vendor uint32
@@ -40,9 +29,14 @@ var byKey = func() map[attributeKey]Attribute {
 	return m
 }()
 
-// Attributes lists the attributes of Access-Accept that are known, in the
-// order of their numbers.
-func Attributes() []Attribute { return append([]Attribute(nil), attributes...) }
+// knownVendors are those of whom an attribute has an effect.
+var knownVendors = func() map[uint32]bool {
+	m := make(map[uint32]bool)
+	for _, a := range attributes {
+		m[a.Vendor] = m[a.Vendor] || a.Effect != ""
+	}
+	return m
+}()
 
 // attributeError is an attribute whose value has no sense.
 type attributeError struct {
@@ -52,42 +46,78 @@ type attributeError struct {
 
 func (e *attributeError) Error() string { return e.name + ": " + e.err.Error() }
 
+// filling is a Grant while attributes are put into it.
+type filling struct {
+	*auth.Grant
+	tunnelGroup string
+	rules       []byte       // all NAS-Filter-Rule attributes
+	full        bool         // the last of them, so that its rule may go on in the next
+	prefix      netip.Prefix // of 64 bits or less
+	interfaceID []byte
+}
+
 // fill puts what the attributes give into g. Unknown attributes have no effect
 // (RFC 2865 §5); a known one that can't be read is an error, since what it
 // limits would be unlimited.
 func fill(g *auth.Grant, attrs codec.Attributes) error {
+	f := &filling{Grant: g}
 	for _, a := range attrs {
 		if a.Type != rfc2865.VendorSpecific_Type {
-			if err := apply(g, attributeKey{0, a.Type}, a.Attribute); err != nil {
+			if err := f.apply(attributeKey{0, a.Type}, a.Attribute); err != nil {
 				return err
 			}
 			continue
 		}
 		list, err := vendorAttributes(a.Attribute)
 		if err != nil {
-			if len(a.Attribute) >= vendorHeader && binary.BigEndian.Uint32(a.Attribute) == vendorMicrosoft {
+			if len(a.Attribute) >= vendorHeader && knownVendors[binary.BigEndian.Uint32(a.Attribute)] {
 				return &attributeError{"Vendor-Specific", err}
 			}
 			continue // another vendor's own format
 		}
 		for _, v := range list {
-			if err := apply(g, attributeKey{v.vendor, codec.Type(v.kind)}, v.value); err != nil {
+			if err := f.apply(attributeKey{v.vendor, codec.Type(v.kind)}, v.value); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return f.finish()
 }
 
-func apply(g *auth.Grant, k attributeKey, value []byte) error {
+func (f *filling) apply(k attributeKey, value []byte) error {
 	a, ok := byKey[k]
 	if !ok || a.apply == nil {
 		return nil
 	}
-	if err := a.apply(g, value); err != nil {
+	if err := a.apply(f, value); err != nil {
 		return &attributeError{a.Name, err}
 	}
 	return nil
+}
+
+// finish settles what only all attributes together tell.
+func (f *filling) finish() error {
+	if f.Group == "" {
+		f.Group = f.tunnelGroup
+	}
+	if err := f.finishPrefix(); err != nil {
+		return &attributeError{"Framed-IPv6-Prefix", err}
+	}
+	if err := f.finishFilter(); err != nil {
+		return &attributeError{"NAS-Filter-Rule", err}
+	}
+	return nil
+}
+
+// elsewhereApplied is for what the caller of fill reads.
+func elsewhereApplied(*filling, []byte) error { return nil }
+
+// remark has the log say what the server said.
+func remark(key string) func(*filling, []byte) error {
+	return func(f *filling, b []byte) error {
+		f.Remarks = append(f.Remarks, auth.Evidence{Key: key, Value: clip(printable(string(b)))})
+		return nil
+	}
 }
 
 func number(b []byte) (uint32, error) {
@@ -97,33 +127,89 @@ func number(b []byte) (uint32, error) {
 	return binary.BigEndian.Uint32(b), nil
 }
 
-// seconds sets a time limit. Zero octets of it would be no limit in a Grant: a
+// seconds is a time limit. Zero octets of it would be no limit in a Grant: a
 // session of no length is a refusal, which Access-Accept can't mean.
-func seconds(field func(*auth.Grant) *time.Duration) func(*auth.Grant, []byte) error {
-	return func(g *auth.Grant, b []byte) error {
-		n, err := number(b)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return errors.New("0 seconds, expected at least 1")
-		}
-		*field(g) = time.Duration(n) * time.Second
-		return nil
+func seconds(b []byte) (time.Duration, error) {
+	n, err := number(b)
+	if err == nil && n == 0 {
+		err = errors.New("0 seconds, expected at least 1")
 	}
+	return time.Duration(n) * time.Second, err
 }
 
-// text sets a text that is not set yet: the first attribute counts.
-func text(field func(*auth.Grant) *string) func(*auth.Grant, []byte) error {
-	return func(g *auth.Grant, b []byte) error {
-		if !utf8.Valid(b) || len(b) == 0 {
-			return errors.New("expected text in UTF-8")
-		}
-		if f := field(g); *f == "" {
-			*f = string(b)
-		}
-		return nil
+func sessionTimeout(f *filling, b []byte) (err error) {
+	f.SessionTimeout, err = seconds(b)
+	return err
+}
+
+func idleTimeout(f *filling, b []byte) (err error) {
+	f.IdleTimeout, err = seconds(b)
+	return err
+}
+
+// terminationAction is what comes after Session-Timeout (RFC 2865 §5.29).
+func terminationAction(f *filling, b []byte) error {
+	n, err := number(b)
+	switch {
+	case err != nil:
+		return err
+	case n > uint32(rfc2865.TerminationAction_Value_RADIUSRequest):
+		return fmt.Errorf("%d, expected 0 (Default) or 1 (RADIUS-Request)", n)
 	}
+	f.Reauthenticate = n == uint32(rfc2865.TerminationAction_Value_RADIUSRequest)
+	return nil
+}
+
+// interimInterval takes 0 for no word about it.
+func interimInterval(f *filling, b []byte) error {
+	n, err := number(b)
+	if err == nil && n > 0 {
+		f.InterimInterval = max(time.Duration(n)*time.Second, minInterim)
+	}
+	return err
+}
+
+// first sets a text that is not set yet: the first attribute counts.
+func first(into *string, b []byte) error {
+	if !utf8.Valid(b) || len(b) == 0 {
+		return errors.New("expected text in UTF-8")
+	}
+	if *into == "" {
+		*into = string(b)
+	}
+	return nil
+}
+
+func poolName(f *filling, b []byte) error  { return first(&f.Pool, b) }
+func pool6Name(f *filling, b []byte) error { return first(&f.Pool6, b) }
+
+// ownSetting begins a Filter-Id that is no group: its text is the gateway's
+// business (RFC 2865 §5.11), so that settings of our own need no vendor number.
+const ownSetting = "bridgehead:"
+
+func filterID(f *filling, b []byte) error {
+	setting, own := strings.CutPrefix(string(b), ownSetting)
+	if !own {
+		return first(&f.Group, b)
+	}
+	key, value, _ := strings.Cut(setting, "=")
+	into := map[string]*uint64{"rate-up": &f.RateUp, "rate-down": &f.RateDown}[key]
+	if into == nil {
+		return fmt.Errorf("%.60q is no setting, expected rate-up or rate-down", key)
+	}
+	n, err := parseRate(value)
+	if err == nil {
+		bound(into, n)
+	}
+	return err
+}
+
+// tunnelGroup leaves out the tag in front (RFC 2868 §3.6).
+func tunnelGroup(f *filling, b []byte) error {
+	if len(b) > 0 && b[0] <= 0x1F {
+		b = b[1:]
+	}
+	return first(&f.tunnelGroup, b)
 }
 
 func address(b []byte, size int) (netip.Addr, error) {
@@ -139,29 +225,29 @@ func address(b []byte, size int) (netip.Addr, error) {
 
 // framedIP sets the client's IPv4 address. RFC 2865 §5.8: all ones lets the
 // client choose, all ones but the last bit the gateway.
-func framedIP(g *auth.Grant, b []byte) error {
+func framedIP(f *filling, b []byte) error {
 	if len(b) == 4 && binary.BigEndian.Uint32(b) >= 0xFFFFFFFE {
 		return nil
 	}
-	return framed(4)(g, b)
+	return framed(4)(f, b)
 }
 
 // framed adds an address of the client's own.
-func framed(size int) func(*auth.Grant, []byte) error {
-	return func(g *auth.Grant, b []byte) error {
+func framed(size int) func(*filling, []byte) error {
+	return func(f *filling, b []byte) error {
 		a, err := address(b, size)
 		if err == nil {
-			g.Addresses = append(g.Addresses, a)
+			f.Addresses = append(f.Addresses, a)
 		}
 		return err
 	}
 }
 
-func dns(size int) func(*auth.Grant, []byte) error {
-	return func(g *auth.Grant, b []byte) error {
+func dns(size int) func(*filling, []byte) error {
+	return func(f *filling, b []byte) error {
 		a, err := address(b, size)
 		if err == nil {
-			g.DNS = append(g.DNS, a)
+			f.DNS = append(f.DNS, a)
 		}
 		return err
 	}
@@ -171,7 +257,7 @@ func dns(size int) func(*auth.Grant, []byte) error {
 // §5.22, RFC 3162 §2.5): prefix, gateway, metrics. The latter two have no
 // sense in a tunnel. Without a prefix length an IPv4 address has the one of its
 // class, which nobody means today: a host is taken.
-func route(g *auth.Grant, b []byte) error {
+func route(f *filling, b []byte) error {
 	fields := strings.Fields(string(b))
 	if len(fields) == 0 {
 		return errors.New("no prefix")
@@ -184,18 +270,18 @@ func route(g *auth.Grant, b []byte) error {
 		}
 		p = netip.PrefixFrom(a, a.BitLen())
 	}
-	g.Routes = append(g.Routes, p.Masked())
+	f.Routes = append(f.Routes, p.Masked())
 	return nil
 }
 
 // class keeps what accounting gives back to the server (RFC 2865 §5.25).
-func class(g *auth.Grant, b []byte) error {
-	g.Class = append(g.Class, append([]byte(nil), b...))
+func class(f *filling, b []byte) error {
+	f.Class = append(f.Class, append([]byte(nil), b...))
 	return nil
 }
 
 // portLimit bounds the user's sessions (RFC 2865 §5.42).
-func portLimit(g *auth.Grant, b []byte) error {
+func portLimit(f *filling, b []byte) error {
 	n, err := number(b)
 	if err != nil {
 		return err
@@ -203,19 +289,15 @@ func portLimit(g *auth.Grant, b []byte) error {
 	if n == 0 || n > 1<<20 {
 		return fmt.Errorf("%d sessions, expected 1 to %d", n, 1<<20)
 	}
-	g.MaxSessions = int(n)
+	f.MaxSessions = int(n)
 	return nil
 }
 
-// framedPrefix takes an IPv6 prefix of a single address (RFC 3162 §2.3).
-func framedPrefix(g *auth.Grant, b []byte) error {
-	if len(b) < 2 || len(b) > 18 {
-		return fmt.Errorf("%d octets, expected 2 to 18", len(b))
+// chargeableUser takes what accounting gives back to the server. A NUL is no
+// identity (RFC 4372 §2.1).
+func chargeableUser(f *filling, b []byte) error {
+	if f.ChargeableUser == nil && string(b) != "\x00" {
+		f.ChargeableUser = append([]byte(nil), b...)
 	}
-	if b[1] != 128 {
-		return fmt.Errorf("a prefix of %d bits; a client gets one address: give 128, or Framed-IPv6-Address", b[1])
-	}
-	var whole [16]byte
-	copy(whole[:], b[2:])
-	return framed(16)(g, whole[:])
+	return nil
 }

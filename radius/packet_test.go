@@ -183,6 +183,7 @@ func FuzzVerify(f *testing.F) {
 
 func FuzzAttributes(f *testing.F) {
 	f.Add([]byte{27, 6, 0, 0, 14, 16, 8, 6, 10, 0, 0, 1})
+	f.Add([]byte("\x5c\x1bpermit in ip from any to any\x5c\x04 x\x1a\x0e\x00\x00\x3a\x8c\x08\x081M/2M 5\x0b\x1abridgehead:rate-up=10M"))
 	f.Add([]byte("\x16\x0d192.0.2.0/24\x1a\x0c\x00\x00\x01\x37\x1c\x06\x0a\x00\x00\x35"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		attrs, err := codec.ParseAttributes(b)
