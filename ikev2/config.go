@@ -125,6 +125,7 @@ type Timers struct {
 	HalfOpen   time.Duration // from the first message to the end of the login; default 60 s, for a human types the password
 	Linger     time.Duration // how long a refused login answers repeated requests; default 15 s
 	Job        time.Duration // the longest one job may take; default 10 s: Android waits 15.5 s altogether
+	Backend    time.Duration // the same for one call of the backend; default Job
 	DPD        time.Duration // silence before we ask whether the client lives; default 40 min, negative: never
 	Childless  time.Duration // how long an IKE SA whose Child SA failed stays; default 10 s
 	Replaced   time.Duration // how long a rekeyed SA stays if the client does not delete it: it may have to repeat our answer; default 2 min
@@ -166,6 +167,7 @@ func (c Config) withDefaults() Config {
 	t.HalfOpen = cmp.Or(t.HalfOpen, time.Minute)
 	t.Linger = cmp.Or(t.Linger, 15*time.Second)
 	t.Job = cmp.Or(t.Job, 10*time.Second)
+	t.Backend = cmp.Or(t.Backend, t.Job)
 	t.DPD = cmp.Or(t.DPD, 40*time.Minute)
 	t.Childless = cmp.Or(t.Childless, 10*time.Second)
 	t.Replaced = cmp.Or(t.Replaced, 2*time.Minute)

@@ -135,15 +135,15 @@ func (r *Responder) runJob(j Job) {
 	case poolCrypto:
 		j.Run(r.base, &r.works)
 	case poolBackend:
-		r.runBounded(r.asking, j)
+		r.runBounded(r.asking, j, r.cfg.Timers.Backend)
 	default:
-		r.runBounded(r.base, j)
+		r.runBounded(r.base, j, r.cfg.Timers.Job)
 	}
 	r.giveBack(j)
 }
 
-func (r *Responder) runBounded(ctx context.Context, j Job) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timers.Job)
+func (r *Responder) runBounded(ctx context.Context, j Job, most time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	j.Run(ctx, &r.works)
 }
@@ -207,7 +207,7 @@ func (r *Responder) supersede(ctx context.Context, by superseding) {
 		r.cfg.Logger.Warn("could not end a client's former sessions in time", slog.String("session", by.login), slog.Any("error", err))
 	}
 	for _, j := range jobs {
-		r.runBounded(r.base, j)
+		r.runBounded(r.base, j, r.cfg.Timers.Job)
 		r.giveBack(j)
 	}
 }

@@ -16,7 +16,8 @@ import (
 type Config struct {
 	Server    Server
 	Addresses Addresses
-	Pools     []NamedPool // [pools.NAME], in the order of the files; empty: only the default one
+	Pools     []NamedPool    // [pools.NAME], in the order of the files; empty: only the default one
+	RADIUS    []RADIUSServer // [radius.NAME], in the order of the files; empty: none
 	IKE       IKE
 	ESP       ESP
 	Sessions  Sessions
@@ -138,12 +139,16 @@ type Hooks struct {
 
 // Auth is [auth]: who decides.
 type Auth struct {
-	Backend string // "file"; default "file"
+	Backend string // "file" or "radius"; default "file"
 	File    AuthFile
+	RADIUS  AuthRADIUS
 }
 
-// BackendFile is the backend that reads a local file.
-const BackendFile = "file"
+// Backends.
+const (
+	BackendFile   = "file"   // a local file
+	BackendRADIUS = "radius" // the servers of [radius.NAME]
+)
 
 // AuthFile is [auth.file].
 type AuthFile struct {
@@ -197,12 +202,15 @@ func Default() *Config {
 		ESP:       ESP{Proposals: suite.DefaultESP()},
 		DataPlane: DataPlane{Kind: PlaneAuto, Device: "bridgehead%d", MTU: 1400, Forward: true},
 		Hooks:     Hooks{Timeout: hostnet.DefaultScriptTimeout},
-		Auth:      Auth{Backend: BackendFile, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto}},
-		Log:       Log{Level: slog.LevelInfo, Format: LogAuto},
-		Paths:     Paths{State: "/var/lib/bridgehead", Control: DefaultControl},
-		file:      DefaultFile,
-		entries:   map[string]*entry{},
-		headers:   map[string]locator{},
+		Auth: Auth{
+			Backend: BackendFile, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto},
+			RADIUS: AuthRADIUS{Method: MethodEAP, Identity: IdentityClient, StationPort: true, FramedMTU: 1100},
+		},
+		Log:     Log{Level: slog.LevelInfo, Format: LogAuto},
+		Paths:   Paths{State: "/var/lib/bridgehead", Control: DefaultControl},
+		file:    DefaultFile,
+		entries: map[string]*entry{},
+		headers: map[string]locator{},
 	}
 }
 

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func folder(t *testing.T, text string) string {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	for _, name := range []string{"server.pem", "server.key", "users"} {
+	for _, name := range []string{"server.pem", "server.key", "users", "radius.secret"} {
 		write(t, name, "")
 	}
 	write(t, "bridgehead.toml", text)
@@ -252,6 +252,7 @@ func FuzzLoad(f *testing.F) {
 		problems := c.apply(&source{path: "fuzz.toml", data: text})
 		problems = append(problems, c.missing()...)
 		problems = append(problems, c.validatePools()...)
+		problems = append(problems, c.validateRADIUS()...)
 		lines := strings.Split(text, "\n")
 		for _, p := range problems {
 			if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len([]rune(lines[p.Line-1]))+1 {
@@ -261,7 +262,7 @@ func FuzzLoad(f *testing.F) {
 				t.Fatalf("problem prints control characters: %q", p.String())
 			}
 		}
-		if len(problems) == 0 && len(c.Explain()) != len(schema)+len(c.Pools) {
+		if len(problems) == 0 && len(c.Explain()) != len(c.settings()) {
 			t.Fatal("not everything is explained")
 		}
 	})

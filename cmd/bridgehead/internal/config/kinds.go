@@ -198,9 +198,17 @@ func choice(words ...string) kind[string] {
 
 // backendKind names the backends that this version has.
 func backendKind() kind[string] {
-	k := choice(BackendFile)
-	k.expected = `"` + BackendFile + `", the one backend of this version`
-	return k
+	return choice(BackendFile, BackendRADIUS)
+}
+
+// textKind is any text of at most so many octets.
+func textKind(expected string, most int) kind[string] {
+	return kind[string]{unstable.String, expected, parseText(func(s string) (string, error) {
+		if len(s) > most || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return "", errors.New("is too long or has control characters")
+		}
+		return s, nil
+	}), quoted[string]}
 }
 
 func orderKind() kind[suite.Order] {

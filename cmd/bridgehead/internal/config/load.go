@@ -145,8 +145,10 @@ func sections() []string {
 			if !slices.Contains(list, s) {
 				list = append(list, s)
 			}
-			if s == "addresses" && !slices.Contains(list, "pools") {
-				list = append(list, "pools")
+			for _, t := range tables() {
+				if t.after == s && !slices.Contains(list, t.name) {
+					list = append(list, t.name)
+				}
 			}
 			if !strings.Contains(s, ".") {
 				break
@@ -157,20 +159,23 @@ func sections() []string {
 }
 
 func isSection(path string) bool {
-	return slices.Contains(sections(), path) || namedPool(path) != "" && namedPool(path) != DefaultPool
+	_, _, ok := named(path)
+	return ok || slices.Contains(sections(), path)
 }
 
 func unknownSection(path string, at locator) Problem {
 	p := Problem{Severity: SeverityError, Cause: CauseUnknownSection, Setting: path, Message: fmt.Sprintf("unknown section [%.80s]", path)}
+	first, name, _ := strings.Cut(path, ".")
+	t, in := tableOf(first)
 	switch {
-	case namedPool(path) == DefaultPool:
-		p.Message, p.Hint = "the pool "+DefaultPool+" cannot be named", "its addresses are addresses.pools"
-	case strings.HasPrefix(path, poolSections):
-		p.Hint = "expected [pools.NAME], the name of letters, digits, - and _"
+	case in && name == t.reserved:
+		p.Message, p.Hint = "the "+t.one+" "+name+" cannot be named", t.where
+	case in:
+		p.Hint = "expected [" + t.name + ".NAME], the name of letters, digits, - and _"
 	default:
 		p.Hint = didYouMean(path, sections())
-		if first, name, _ := strings.Cut(path, "."); name != "" && Nearest(first, sections()) == "pools" {
-			p.Hint = `did you mean "pools.` + name + `"?`
+		if t, ok := tableOf(Nearest(first, sections())); ok && name != "" {
+			p.Hint = `did you mean "` + t.name + "." + name + `"?`
 		}
 	}
 	return at.mark(p)
@@ -186,13 +191,14 @@ func unknownKey(e *entry, strange map[string]bool) *Problem {
 		return nil
 	}
 	p := Problem{Severity: SeverityError, Cause: CauseUnknownSetting, Setting: e.path}
+	t, inTable := tableOf(section)
 	switch {
-	case section == "pools":
+	case inTable:
 		name := key
-		if key == "addresses" {
+		if slices.ContainsFunc(t.settings("NAME"), func(s setting) bool { return s.key() == key }) {
 			name = "NAME"
 		}
-		p.Message, p.Hint = fmt.Sprintf("%.80q is no pool", key), fmt.Sprintf(`expected [pools.%.80s] and below it addresses = ["192.0.2.0/25"]`, name)
+		p.Message, p.Hint = fmt.Sprintf("%.80q is no %s", key, t.one), fmt.Sprintf("expected [%s.%.80s] and below it %s", t.name, name, t.example)
 	case isSection(e.path):
 		p.Message, p.Hint = fmt.Sprintf("%s is a section, not a value", e.path), "expected ["+e.path+"] on a line of its own"
 	case section == "":
@@ -209,12 +215,13 @@ func unknownKey(e *entry, strange map[string]bool) *Problem {
 		return &p
 	default:
 		var keys []string
-		if name := namedPool(section); name != "" {
-			keys = []string{"addresses"}
+		list := schema
+		if t, name, ok := named(section); ok {
+			list = t.settings(name)
 		}
-		for i := range schema {
-			if schema[i].section() == section {
-				keys = append(keys, schema[i].key())
+		for i := range list {
+			if list[i].section() == section {
+				keys = append(keys, list[i].key())
 			}
 		}
 		p.Message, p.Hint = fmt.Sprintf("unknown setting %.80q in [%s]", key, section), didYouMean(key, keys)
@@ -232,10 +239,12 @@ func (c *Config) missing() []Problem {
 			problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", s.section(), s.key()), s.about).As(CauseMissing))
 		}
 	}
-	for section := range c.headers {
-		if name := namedPool(section); name != "" {
-			if s := poolSetting(name); c.entries[s.path] == nil {
-				problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", section, s.key()), s.about).As(CauseMissing))
+	for _, t := range tables() {
+		for _, name := range c.namesIn(t) {
+			for _, s := range t.settings(name) {
+				if s.required && c.entries[s.path] == nil {
+					problems = append(problems, c.At(s.path, -1, fmt.Sprintf("[%s] lacks %q", s.section(), s.key()), s.about).As(CauseMissing))
+				}
 			}
 		}
 	}

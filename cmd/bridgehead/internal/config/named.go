@@ -1,86 +1,100 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// DefaultPool is the name of the pool that addresses.pools makes. Users whose
-// pool is not named get their addresses from it.
-const DefaultPool = "default"
-
-// NamedPool is [pools.NAME], or what addresses.pools makes.
-type NamedPool struct {
-	Name      string
-	Addresses []Pool
+// table is a sort of sections of which there may be several, each with a name
+// that the site chooses: [pools.staff], [radius.campus].
+type table struct {
+	name  string // "pools"
+	one   string // what one is: "pool"
+	after string // the section behind which they are explained
+	// example is the settings of one, for a hint.
+	example string
+	// settings are those of one, those of the sections within it included.
+	settings func(name string) []setting
+	// names are of those that the configuration holds, in the order of the files.
+	names func(c *Config) []string
+	// reserved can't be a name; where tells what is used instead.
+	reserved, where string
 }
 
-// Setting is where the pool's addresses are set.
-func (p NamedPool) Setting() string {
-	if p.Name == DefaultPool {
-		return "addresses.pools"
+// tables are all of them.
+func tables() []table { return []table{poolTable, radiusTable} }
+
+// named finds the table of a section, and the name in it. A section within a
+// named one, such as [radius.campus.tls], is found, too.
+func named(section string) (t table, name string, ok bool) {
+	first, rest, _ := strings.Cut(section, ".")
+	name, _, within := strings.Cut(rest, ".")
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+		return table{}, "", false
 	}
-	return poolSections + p.Name + ".addresses"
+	for _, t := range tables() {
+		if t.name != first || t.reserved == name {
+			continue
+		}
+		holds := !within || slices.ContainsFunc(t.settings(name), func(s setting) bool { return s.section() == section })
+		return t, name, holds
+	}
+	return table{}, "", false
 }
 
-// AllPools are the default pool and, after it, the named ones.
-func (c *Config) AllPools() []NamedPool {
-	return append([]NamedPool{{DefaultPool, c.Addresses.Pools}}, c.Pools...)
-}
-
-// addressesOf gives the list of a named pool, which is made where it is new.
-func (c *Config) addressesOf(name string) *[]Pool {
-	for i := range c.Pools {
-		if c.Pools[i].Name == name {
-			return &c.Pools[i].Addresses
+// tableOf finds a table by its own section.
+func tableOf(section string) (table, bool) {
+	for _, t := range tables() {
+		if t.name == section {
+			return t, true
 		}
 	}
-	c.Pools = append(c.Pools, NamedPool{Name: name})
-	return &c.Pools[len(c.Pools)-1].Addresses
-}
-
-// poolSections is what the section of every named pool begins with.
-const poolSections = "pools."
-
-// namedPool gives the name in a section [pools.NAME], "" for another section.
-func namedPool(section string) string {
-	name, ok := strings.CutPrefix(section, poolSections)
-	if !ok || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
-		return ""
-	}
-	return name
-}
-
-// poolSetting is the one setting of a [pools.NAME].
-func poolSetting(name string) setting {
-	return many(NamedPool{Name: name}.Setting(), "addresses of the users with pool="+name, poolKind(),
-		func(c *Config) *[]Pool { return c.addressesOf(name) })
+	return table{}, false
 }
 
 // settingAt finds the setting of a dotted path.
 func settingAt(path string) (setting, bool) {
-	for i := range schema {
-		if schema[i].path == path {
-			return schema[i], true
+	list := schema
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		if t, name, ok := named(path[:i]); ok {
+			list = t.settings(name)
 		}
 	}
-	if i := strings.LastIndexByte(path, '.'); i >= 0 {
-		if name := namedPool(path[:i]); name != "" && name != DefaultPool {
-			s := poolSetting(name)
-			return s, s.path == path
+	for _, s := range list {
+		if s.path == path {
+			return s, true
 		}
 	}
 	return setting{}, false
 }
 
-// settings are the fixed ones and, behind those of [addresses], those of the
-// named pools.
+// settings are the fixed ones and, each behind its section, those of the named
+// sections.
 func (c *Config) settings() []setting {
-	list := make([]setting, 0, len(schema)+len(c.Pools))
+	var list []setting
 	for i := range schema {
 		list = append(list, schema[i])
-		last := i+1 == len(schema) || schema[i+1].section() != schema[i].section()
-		if schema[i].section() == "addresses" && last {
-			for _, p := range c.Pools {
-				list = append(list, poolSetting(p.Name))
+		if i+1 < len(schema) && schema[i+1].section() == schema[i].section() {
+			continue
+		}
+		for _, t := range tables() {
+			if t.after == schema[i].section() {
+				for _, name := range t.names(c) {
+					list = append(list, t.settings(name)...)
+				}
 			}
+		}
+	}
+	return list
+}
+
+// namesIn are the names in a table, those of sections included that hold
+// nothing.
+func (c *Config) namesIn(t table) []string {
+	list := t.names(c)
+	for section := range c.headers {
+		if in, name, ok := named(section); ok && in.name == t.name && !slices.Contains(list, name) {
+			list = append(list, name)
 		}
 	}
 	return list

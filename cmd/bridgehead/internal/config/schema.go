@@ -194,6 +194,13 @@ var schema = []setting{
 	one("auth.file.path", "the file of users", pathKind(), func(c *Config) *string { return &c.Auth.File.Path }),
 	one("auth.file.format", "the form of that file", choice(FormatAuto, FormatUsers, FormatSecrets), func(c *Config) *string { return &c.Auth.File.Format }),
 
+	one("auth.radius.method", `"eap": the server ends any method of EAP; "mschapv2": the gateway ends EAP-MSCHAPv2, for servers without EAP (RFC 2548)`, choice(MethodEAP, MethodMSCHAPv2), func(c *Config) *string { return &c.Auth.RADIUS.Method }),
+	one("auth.radius.identity", `who asks for the EAP identity: the gateway asks the "client", the "server" does, or nobody: it is that of "ike"`, choice(IdentityClient, IdentityServer, IdentityIKE), func(c *Config) *string { return &c.Auth.RADIUS.Identity }),
+	one("auth.radius.nas_identifier", `name of this gateway to the servers; "": server.name`, textKind("a name of at most 253 octets", 253), func(c *Config) *string { return &c.Auth.RADIUS.NASIdentifier }),
+	one("auth.radius.station_port", "ports stand in Called- and Calling-Station-Id", boolKind(), func(c *Config) *bool { return &c.Auth.RADIUS.StationPort }),
+	one("auth.radius.framed_mtu", "longest EAP packet that servers send, octets (RFC 3579)", number(64, 4000), func(c *Config) *int { return &c.Auth.RADIUS.FramedMTU }),
+	one("auth.radius.step_time", `how long a server may take for one answer; "0": as long as the login may, and 10s with Android`, durationKind(), func(c *Config) *time.Duration { return &c.Auth.RADIUS.StepTime }),
+
 	one("log.level", "what is logged", levelKind(), func(c *Config) *slog.Level { return &c.Log.Level }),
 	one("log.format", "how it is written", choice(LogAuto, LogText, LogJSON), func(c *Config) *string { return &c.Log.Format }),
 

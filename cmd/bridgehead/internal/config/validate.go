@@ -42,6 +42,7 @@ func (c *Config) validate() []Problem {
 	}
 	problems = append(problems, c.validatePolicies()...)
 	problems = append(problems, c.validateSplit()...)
+	problems = append(problems, c.validateRADIUS()...)
 	return append(problems, c.validateFiles()...)
 }
 
@@ -130,6 +131,9 @@ func (c *Config) validateFiles() []Problem {
 		if err := hostnet.CheckScript(p); err != nil {
 			problems = append(problems, c.At("hooks.updown", -1, "hooks.updown: "+err.Error(), ""))
 		}
+	}
+	if c.Auth.Backend != BackendFile {
+		return problems
 	}
 	return append(problems, c.needFile("auth.file.path", -1, c.Auth.File.Path, "make it with: "+c.AddUser())...)
 }

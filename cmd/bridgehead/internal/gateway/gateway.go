@@ -48,20 +48,21 @@ type Gateway struct {
 	config     atomic.Pointer[config.Config]
 	identities atomic.Pointer[identities]
 
-	users     *userFile
-	store     *lease.Bolt
-	pools     *lease.Pools
-	transport *transport.Transport
-	choice    planeChoice
-	plane     dataPlane
-	host      func() error       // puts the host's network back, once
-	restored  []string           // what a crash had left on the host
-	cautions  []string           // what on the host may keep traffic from flowing
-	announcer *hostnet.Announcer // nil: clients are not announced
-	script    *hostnet.Script    // nil: no program hears of sessions
-	informs   *informs           // nil: DHCPINFORM is not answered
-	responder *ikev2.Responder
-	admin     *admin.Server
+	authorities authorities // who decides
+	users       *userFile   // nil: the backend is another one
+	store       *lease.Bolt
+	pools       *lease.Pools
+	transport   *transport.Transport
+	choice      planeChoice
+	plane       dataPlane
+	host        func() error       // puts the host's network back, once
+	restored    []string           // what a crash had left on the host
+	cautions    []string           // what on the host may keep traffic from flowing
+	announcer   *hostnet.Announcer // nil: clients are not announced
+	script      *hostnet.Script    // nil: no program hears of sessions
+	informs     *informs           // nil: DHCPINFORM is not answered
+	responder   *ikev2.Responder
+	admin       *admin.Server
 
 	closers []func() error // what New opened, undone in reverse
 }
@@ -78,7 +79,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 	g.metrics = newMetrics(registry, o.Version)
 	for _, step := range []func(ctx context.Context) error{
 		func(context.Context) error { return forbidCoreDumps() },
-		g.openIdentities, g.openUsers, g.openLeases, g.choosePlane,
+		g.openIdentities, g.openAuthority, g.openLeases, g.choosePlane,
 		func(context.Context) error { return g.openInforms(g.choice.kernel) }, g.openTransport, g.openPlane,
 		g.openAnnouncer, g.openScript, g.makeResponder,
 		func(context.Context) error { return g.listenAdmin(registry) },
@@ -146,6 +147,9 @@ func (g *Gateway) openLeases(context.Context) error {
 	if g.pools, err = lease.NewPools(pools, store); err != nil {
 		return err
 	}
+	if g.users == nil {
+		return nil
+	}
 	g.users.reserveIn(func(fixed []netip.Addr) error { return g.pools.Reserve(context.Background(), fixed) })
 	return nil
 }
@@ -194,13 +198,13 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 	r := ikev2.Config{
 		Certificates: ids.list,
 		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
-		Backend: &metered{g.users.backend(c.Server.Name), c.Auth.Backend, g.metrics, time.Now},
+		Backend: &metered{&g.authorities, c.Auth.Backend, g.metrics, time.Now},
 		Leases:  g.leases(), Inner: poolPrefixes(c), Plane: g.plane,
 		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains, DHCPServer: g.informs.address(),
 		Limits: ikev2.Limits{
 			HalfOpen: c.IKE.HalfOpenTotal, HalfOpenPerAddress: c.IKE.HalfOpenPerAddress, CookieThreshold: c.IKE.CookieThreshold,
 		},
-		Timers: ikev2.Timers{DPD: dpd, HalfOpen: c.IKE.LoginTimeout}, FragmentSize: c.IKE.FragmentSize,
+		Timers: ikev2.Timers{DPD: dpd, HalfOpen: c.IKE.LoginTimeout, Backend: backendTime(c)}, FragmentSize: c.IKE.FragmentSize,
 		Logger: g.logger, Rand: rand.Reader, Now: time.Now,
 		Sink: g.sink(),
 		Send: g.send,

@@ -192,7 +192,11 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 	next.DataPlane = config.DataPlane{Kind: "x", Device: "x", MTU: 1, OutputMark: 1}
 	next.NAT.Masquerade = true
 	next.Hooks = config.Hooks{UpDown: "x", Timeout: 1}
-	next.Auth = config.Auth{Backend: "x", File: config.AuthFile{Path: "x", Format: "x"}}
+	next.Auth = config.Auth{
+		Backend: "x", File: config.AuthFile{Path: "x", Format: "x"},
+		RADIUS: config.AuthRADIUS{Method: "x", Identity: "x", NASIdentifier: "x", FramedMTU: 1, StepTime: 1},
+	}
+	next.RADIUS = []config.RADIUSServer{{Name: "x"}}
 	next.Log = config.Log{Level: slog.LevelDebug, Format: "x"}
 	next.Paths = config.Paths{State: "x", Control: "x"}
 

@@ -20,8 +20,8 @@ func LoadConfig(path string) (*config.Config, []config.Problem, error) {
 		if !blamed(problems, "ike.") && !blamed(problems, "esp.") {
 			problems = append(problems, checkSuites(c)...)
 		}
-		if !blamed(problems, "auth.") {
-			problems = append(problems, checkUsers(c)...)
+		if !blamed(problems, "auth.") && !blamed(problems, "radius.") {
+			problems = append(problems, checkBackend(c)...)
 		}
 		if !blamed(problems, "addresses.") && !blamed(problems, "dataplane.") {
 			problems = append(problems, checkHost(c)...)
@@ -54,6 +54,16 @@ func format(c *config.Config) secrets.Format {
 		return secrets.IPsecSecrets
 	}
 	return secrets.Auto
+}
+
+// checkBackend reads what the backend in use needs, and what servers need in
+// any case: accounting may use them.
+func checkBackend(c *config.Config) []config.Problem {
+	var problems []config.Problem
+	if c.Auth.Backend == config.BackendFile {
+		problems = checkUsers(c)
+	}
+	return append(problems, checkRADIUS(c)...)
 }
 
 // checkUsers reads the file of users. A bad line loses only its own user, so

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -52,10 +51,11 @@ func (g *Gateway) reload(ctx context.Context) (admin.Reloaded, error) {
 	if err != nil {
 		return r, err
 	}
-	users, err := g.users.open(next)
+	taken, err := g.takeOver(next)
 	if err != nil {
 		return r, err
 	}
+	defer taken.drop()
 	for _, setting := range differences(running, next) {
 		if reloadable(setting) {
 			r.Changed = append(r.Changed, setting)
@@ -66,12 +66,12 @@ func (g *Gateway) reload(ctx context.Context) (admin.Reloaded, error) {
 	if !identities.equal(g.identities.Load()) {
 		r.Changed = append(r.Changed, "certificates")
 	}
-	r.Changed = append(r.Changed, fmt.Sprintf("users (%d)", users.Len()))
+	r.Changed = append(r.Changed, taken.changed()...)
 	merged := merge(running, next)
 	if err := g.responder.Reconfigure(ctx, g.responderConfig(merged, identities)); err != nil {
 		return r, err
 	}
-	g.users.exchange(users)
+	taken.keep()
 	g.identities.Store(identities)
 	g.config.Store(merged)
 	if g.options.Level != nil {
@@ -88,7 +88,7 @@ func reloadable(setting string) bool {
 		return true
 	}
 	section, _, _ := strings.Cut(setting, ".")
-	return section == "ike" || section == "esp" || section == "sessions" || strings.HasPrefix(setting, "auth.file.")
+	return section == "ike" || section == "esp" || section == "sessions" || section == "radius" || strings.HasPrefix(setting, "auth.radius.") || strings.HasPrefix(setting, "auth.file.")
 }
 
 // merge is the running configuration with the reloadable settings of next.
@@ -98,6 +98,7 @@ func merge(running, next *config.Config) *config.Config {
 	c.Addresses.DNS, c.Addresses.Subnets, c.Addresses.Domains = next.Addresses.DNS, next.Addresses.Subnets, next.Addresses.Domains
 	c.Sessions = next.Sessions
 	c.IKE, c.ESP, c.Auth.File, c.Log.Level = next.IKE, next.ESP, next.Auth.File, next.Log.Level
+	c.Auth.RADIUS, c.RADIUS = next.Auth.RADIUS, next.RADIUS
 	return &c
 }
 

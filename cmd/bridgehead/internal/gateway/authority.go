@@ -1,0 +1,224 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/auth/secrets"
+	"bridgehead/cmd/bridgehead/internal/config"
+	"bridgehead/radius"
+)
+
+// authority is who decides who may come in: the backend of one configuration
+// with what it holds open. Logins that began with it end with it, whatever
+// takes its place meanwhile; the last one of them closes it.
+type authority struct {
+	backend auth.Backend
+	mark    string          // of all that it was made from
+	groups  []*radius.Group // of RADIUS servers; none with the file
+
+	mu      sync.Mutex
+	logins  int
+	retired bool
+	closed  sync.WaitGroup // holds its closing
+}
+
+// enter counts a login in; false where another authority has taken over.
+func (a *authority) enter() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.retired {
+		return false
+	}
+	a.logins++
+	return true
+}
+
+func (a *authority) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.logins--; a.logins == 0 && a.retired {
+		a.close()
+	}
+}
+
+// retire lets nobody new in.
+func (a *authority) retire() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.retired {
+		return
+	}
+	if a.retired = true; a.logins == 0 {
+		a.close()
+	}
+}
+
+// close closes the servers, which waits for their goroutines.
+func (a *authority) close() {
+	for _, g := range a.groups {
+		a.closed.Go(g.Close)
+	}
+}
+
+// authorities is the one in force. It is an auth.Backend.
+type authorities struct{ current atomic.Pointer[authority] }
+
+// Begin implements auth.Backend.
+func (s *authorities) Begin(ctx context.Context, peer auth.Peer) (auth.Conversation, error) {
+	a := s.current.Load()
+	for !a.enter() {
+		next := s.current.Load()
+		if next == a {
+			return nil, errors.New("the gateway is stopping")
+		}
+		a = next
+	}
+	c, err := a.backend.Begin(ctx, peer)
+	if err != nil {
+		a.leave()
+		return nil, err
+	}
+	return &login{Conversation: c, authority: a}, nil
+}
+
+// exchange puts an authority in force; nothing changes where it is already.
+func (s *authorities) exchange(next *authority) {
+	if former := s.current.Swap(next); former != nil && former != next {
+		former.retire()
+	}
+}
+
+// login is a conversation with the authority that it holds.
+type login struct {
+	auth.Conversation
+	authority *authority
+	over      bool
+}
+
+// Close implements auth.Conversation.
+func (l *login) Close() {
+	if l.over {
+		return
+	}
+	l.over = true
+	l.Conversation.Close()
+	l.authority.leave()
+}
+
+// openAuthority opens who decides. It is closed with the gateway, logins or
+// none.
+func (g *Gateway) openAuthority(ctx context.Context) error {
+	if g.config.Load().Auth.Backend == config.BackendFile {
+		if err := g.openUsers(ctx); err != nil {
+			return err
+		}
+	}
+	a, err := g.newAuthority(g.config.Load())
+	if err != nil {
+		return err
+	}
+	g.authorities.exchange(a)
+	g.onClose(func() error {
+		last := g.authorities.current.Load()
+		last.retire()
+		for _, group := range last.groups {
+			group.Close()
+		}
+		last.closed.Wait()
+		return nil
+	})
+	return nil
+}
+
+// newAuthority makes the authority of a configuration, which is the one in
+// force where it would be made from the same.
+func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
+	if c.Auth.Backend == config.BackendFile {
+		if a := g.authorities.current.Load(); a != nil {
+			return a, nil
+		}
+		return &authority{backend: g.users.backend(c.Server.Name)}, nil
+	}
+	plan, err := readRADIUS(c)
+	if err != nil {
+		return nil, err
+	}
+	if a := g.authorities.current.Load(); a != nil && a.mark == plan.mark {
+		return a, nil
+	}
+	return plan.open(c, g.logger.With(slog.String("backend", c.Auth.Backend)))
+}
+
+// taking is who would decide after a reload, until keep.
+type taking struct {
+	g     *Gateway
+	next  *authority
+	users *secrets.File // nil: there is no file
+	fresh bool          // next is not the one in force
+	kept  bool
+}
+
+// takeOver opens who would decide by another configuration.
+func (g *Gateway) takeOver(next *config.Config) (*taking, error) {
+	t := &taking{g: g, next: g.authorities.current.Load()}
+	if next.Auth.Backend != g.config.Load().Auth.Backend {
+		return t, nil // needs a restart
+	}
+	var err error
+	if g.users != nil {
+		t.users, err = g.users.open(next)
+		return t, err
+	}
+	former := t.next
+	t.next, err = g.newAuthority(next)
+	t.fresh = t.next != former
+	return t, err
+}
+
+// changed tells what is new, for a person.
+func (t *taking) changed() []string {
+	switch {
+	case t.users != nil:
+		return []string{fmt.Sprintf("users (%d)", t.users.Len())}
+	case t.fresh:
+		return []string{"RADIUS servers"}
+	}
+	return nil
+}
+
+// keep puts it in force.
+func (t *taking) keep() {
+	t.kept = true
+	if t.users != nil {
+		t.g.users.exchange(t.users)
+	}
+	t.g.authorities.exchange(t.next)
+}
+
+// drop closes what was opened in vain.
+func (t *taking) drop() {
+	if t.fresh && !t.kept {
+		t.next.retire()
+		t.next.closed.Wait()
+	}
+}
+
+// radiusPatience bounds a call of the RADIUS backend, which keeps to its own
+// shorter time.
+const radiusPatience = time.Hour
+
+// backendTime is how long one call of the backend may take; zero: what any job
+// may.
+func backendTime(c *config.Config) time.Duration {
+	if c.Auth.Backend == config.BackendRADIUS {
+		return radiusPatience
+	}
+	return 0
+}

@@ -1,0 +1,267 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"bridgehead/auth"
+	"bridgehead/auth/mschapv2"
+	"bridgehead/cmd/bridgehead/internal/config"
+	"bridgehead/radius"
+)
+
+// radiusPlan is what a configuration says of RADIUS, with the secrets and
+// certificates that it names.
+type radiusPlan struct {
+	groups []radiusGroup
+	mark   string // a digest of all of it
+}
+
+// radiusGroup is servers that know the same users.
+type radiusGroup struct {
+	realms  []string // none: everybody else
+	servers []radius.ServerConfig
+}
+
+// readRADIUS reads what a configuration says of RADIUS. The error is the first
+// thing that keeps it from being used.
+func readRADIUS(c *config.Config) (*radiusPlan, error) {
+	plan, problems := planRADIUS(c)
+	if _, err := config.Judge(problems); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// planRADIUS is readRADIUS with all that is wrong.
+func planRADIUS(c *config.Config) (*radiusPlan, []config.Problem) {
+	var (
+		plan     radiusPlan
+		problems []config.Problem
+		digest   = sha256.New()
+	)
+	for _, e := range c.Explain() {
+		if section, _, _ := strings.Cut(e.Setting, "."); section == "radius" || section == "auth" || e.Setting == "server.name" || e.Setting == "ike.login_timeout" {
+			fmt.Fprintln(digest, e.Setting, e.Value)
+		}
+	}
+	for _, list := range c.RADIUSGroups() {
+		group := radiusGroup{realms: list[0].Realms}
+		for _, s := range list {
+			r := serverReader{config: c, server: s, digest: digest}
+			group.servers = append(group.servers, r.read())
+			problems = append(problems, r.problems...)
+		}
+		plan.groups = append(plan.groups, group)
+	}
+	plan.mark = hex.EncodeToString(digest.Sum(nil))
+	return &plan, problems
+}
+
+// serverReader reads one [radius.NAME] and the files it names.
+type serverReader struct {
+	config   *config.Config
+	server   config.RADIUSServer
+	digest   io.Writer
+	problems []config.Problem
+}
+
+func (r *serverReader) read() radius.ServerConfig {
+	s := r.server
+	out := radius.ServerConfig{
+		Name: s.Name, Address: s.Endpoint(), Source: s.Source, Priority: s.Priority, Weight: s.Weight,
+		AllowUnsigned: s.Unsigned, NoStatusServer: !s.StatusServer, NASIdentifier: nasIdentifier(r.config),
+		Accounting:     s.AccountingEndpoint(),
+		Retransmission: radius.Retransmission{Total: stepTime(r.config)},
+	}
+	if s.TLS.Used() {
+		out.TLS = r.tls()
+		if s.Accounting == "" {
+			out.Accounting = "" // the same connection
+		}
+		return out
+	}
+	out.Secret = r.secret()
+	return out
+}
+
+// fault notes what keeps the server from being used.
+func (r *serverReader) fault(key, text, hint string) {
+	setting := r.server.Setting(key)
+	r.problems = append(r.problems, r.config.At(setting, -1, setting+": "+text, hint))
+}
+
+// warn notes what works, but not well.
+func (r *serverReader) warn(key, text, hint string) {
+	setting := r.server.Setting(key)
+	r.problems = append(r.problems, r.config.Warn(setting, -1, setting+": "+text, hint))
+}
+
+// Bounds of what is shared with a server, octets.
+const (
+	mostSecret  = 4096
+	shortSecret = 16 // RFC 2865 §3
+)
+
+// secret reads what is shared with the server: every octet of the file counts
+// but one line feed at its end.
+func (r *serverReader) secret() auth.Secret {
+	path := r.server.Secret
+	if name, ok := strings.CutPrefix(path, config.CredentialPrefix); ok {
+		folder := os.Getenv("CREDENTIALS_DIRECTORY")
+		if folder == "" {
+			r.fault("secret_file", "systemd handed no credentials to this process", "expected LoadCredential="+name+":FILE in the unit; outside of it, name the file itself")
+			return nil
+		}
+		path = filepath.Join(folder, name)
+	}
+	secret, err := readAtMost(path, mostSecret)
+	if err != nil {
+		r.fault("secret_file", err.Error(), "expected a file with what the server shares with this gateway")
+		return nil
+	}
+	secret = bytes.TrimSuffix(secret, []byte("\n"))
+	fmt.Fprintln(r.digest, len(secret), sha256.Sum256(secret))
+	const better = "expected 16 random octets or more; make them with: openssl rand -base64 24"
+	switch n := len(secret); {
+	case n == 0:
+		r.fault("secret_file", path+" holds no secret", better)
+	case string(secret) == "testing123":
+		r.warn("secret_file", "the secret is the one of the examples, which everybody knows", better)
+	case n < shortSecret:
+		r.warn("secret_file", fmt.Sprintf("the secret has %d octets: whoever sees packets can guess it", n), better)
+	}
+	return secret
+}
+
+// tls reads whom to trust and the gateway's own certificate.
+func (r *serverReader) tls() *tls.Config {
+	t := r.server.TLS
+	out := &tls.Config{ServerName: t.Name, MinVersion: tls.VersionTLS12}
+	if authority, err := readAtMost(t.CA, 1<<20); err != nil {
+		r.fault("tls.ca", err.Error(), "expected a PEM file with who may sign the server's certificate")
+	} else {
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(authority) {
+			r.fault("tls.ca", t.CA+" holds no certificate", "expected a PEM file with who may sign the server's certificate")
+		}
+		fmt.Fprintln(r.digest, sha256.Sum256(authority))
+	}
+	pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+	if err != nil {
+		r.fault("tls.certificate", err.Error(), "expected PEM files with the gateway's certificate and its key")
+		return out
+	}
+	for _, der := range pair.Certificate {
+		fmt.Fprintln(r.digest, sha256.Sum256(der))
+	}
+	if now := time.Now(); now.After(pair.Leaf.NotAfter) || now.Before(pair.Leaf.NotBefore) {
+		r.warn("tls.certificate", fmt.Sprintf("the gateway's certificate is good from %s to %s", pair.Leaf.NotBefore.Format(time.DateOnly), pair.Leaf.NotAfter.Format(time.DateOnly)), "the server refuses it; renew it")
+	}
+	out.Certificates = []tls.Certificate{pair}
+	return out
+}
+
+// readAtMost reads a file that is not larger than expected.
+func readAtMost(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // opened for reading alone
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("%s is larger than %d octets", path, most)
+	}
+	return b, err
+}
+
+// nasIdentifier is the gateway's name to the servers.
+func nasIdentifier(c *config.Config) string {
+	if id := c.Auth.RADIUS.NASIdentifier; id != "" {
+		return id
+	}
+	return c.Server.Name
+}
+
+// stepTime is how long one answer is waited for: by default so long that the
+// client still hears of an outage before its login ends.
+func stepTime(c *config.Config) time.Duration {
+	if t := c.Auth.RADIUS.StepTime; t > 0 {
+		return t
+	}
+	const before = 10 * time.Second
+	return max(c.IKE.LoginTimeout-before, c.IKE.LoginTimeout/2)
+}
+
+// open begins to watch the servers and makes the backend over them.
+func (p *radiusPlan) open(c *config.Config, logger *slog.Logger) (*authority, error) {
+	a := &authority{mark: p.mark}
+	realms := map[string]*radius.Group{}
+	var others *radius.Group
+	for _, g := range p.groups {
+		name := "others"
+		if len(g.realms) > 0 {
+			name = strings.Join(g.realms, ",")
+		}
+		group, err := radius.NewGroup(name, g.servers, radius.Options{Log: logger})
+		if err != nil {
+			a.retire()
+			return nil, errors.Join(err)
+		}
+		a.groups = append(a.groups, group)
+		if len(g.realms) == 0 {
+			others = group
+		}
+		for _, r := range g.realms {
+			realms[r] = group
+		}
+	}
+	var err error
+	if a.backend, err = backendOver(c, others, realms); err != nil {
+		a.retire()
+		return nil, err
+	}
+	return a, nil
+}
+
+// backendOver is the backend of a method over groups of servers.
+func backendOver(c *config.Config, others *radius.Group, realms map[string]*radius.Group) (auth.Backend, error) {
+	r := c.Auth.RADIUS
+	if r.Method == config.MethodMSCHAPv2 {
+		v, err := radius.NewVerifier(radius.VerifierConfig{
+			Group: others, Realms: realms, NASIdentifier: nasIdentifier(c), StationPort: r.StationPort, StepTime: stepTime(c),
+		})
+		if err != nil {
+			return nil, err
+		}
+		return mschapv2.NewBackend(v, mschapv2.Options{ServerName: c.Server.Name}), nil
+	}
+	b, err := radius.NewBackend(radius.BackendConfig{
+		Group: others, Realms: realms, NASIdentifier: nasIdentifier(c), StationPort: r.StationPort, StepTime: stepTime(c),
+		FramedMTU: r.FramedMTU, Start: map[string]radius.Start{
+			config.IdentityClient: radius.AskClient, config.IdentityServer: radius.AskServer, config.IdentityIKE: radius.AssumeIDi,
+		}[r.Identity],
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// checkRADIUS reads the secrets and certificates of the servers.
+func checkRADIUS(c *config.Config) []config.Problem {
+	_, problems := planRADIUS(c)
+	return problems
+}
