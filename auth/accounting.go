@@ -12,7 +12,8 @@ import (
 type Accountant interface {
 	// Start begins the account of a session before that is announced. It
 	// returns once the record survives a crash; after an error there is no
-	// account, and the session must not come up.
+	// account, and the session must not come up. An error that is an
+	// UnaccountedError names the cause.
 	Start(ctx context.Context, s Session) error
 	// Stop ends the account that Start began. What the session carried is
 	// final. After an error the record is kept in memory, and is written as
@@ -22,6 +23,19 @@ type Accountant interface {
 	// what the server set aside for it, such as addresses, is free again.
 	Void(ctx context.Context, s Session, end End) error
 }
+
+// UnaccountedError is why no account can be kept of a session.
+type UnaccountedError interface {
+	error
+	Cause() Cause
+}
+
+// Causes of a login that is refused because no account can be kept of it.
+const (
+	CauseAccountingFull       Cause = "accounting-spool-full"
+	CauseAccountingNotWritten Cause = "accounting-not-written"
+	CauseAccountingUnanswered Cause = "accounting-unanswered"
+)
 
 // Session is a session as accounting sees it.
 type Session struct {

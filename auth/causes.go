@@ -102,6 +102,18 @@ var catalogue = map[Cause]entry{
 		"The RADIUS server asked the user for something more, such as a second factor, which MS-CHAPv2 has no way to ask.",
 		"Exempt this gateway from the question on the server, or set auth.radius.method to \"eap\" and use an EAP method that can ask it.",
 	},
+	CauseAccountingFull: {
+		"No account can be kept of the session: as many records as may be wait for the RADIUS server.",
+		"Have the RADIUS server answer accounting; accounting.spool_limit says how much may wait, accounting.when_full what happens then.",
+	},
+	CauseAccountingNotWritten: {
+		"No account can be kept of the session: the disk does not take its record.",
+		"Make room on the disk of paths.state, or look at the error in the evidence.",
+	},
+	CauseAccountingUnanswered: {
+		"No RADIUS server confirmed the start of the session, as accounting.required asks for.",
+		"Have the RADIUS server answer accounting, or set accounting.required = false: the records are kept until it does.",
+	},
 	CauseBackendUnavailable: {
 		"The password could not be judged: the backend did not answer or failed.",
 		"Look at the error in the evidence and bring the backend back; the user need not do anything but try again.",

@@ -148,7 +148,7 @@ func (sa *SA) leaseClaimed(now time.Time, j *claimLease, choice suite.Choice, ou
 	l := sa.login
 	sa.session.given = newGiven(l.grant)
 	if l.child.none() {
-		sa.completeLogin(now, nil, out)
+		sa.keepAccount(now, suite.Choice{}, nil, out)
 		return
 	}
 	c, err := sa.newChild(choice, l.child, nil, l.ni, l.nr)
@@ -283,7 +283,7 @@ func (sa *SA) planeSettled(of *session, out *Outbox) {
 	}
 	if of.busy--; of.busy == 0 && of.owes {
 		of.owes = false
-		out.Jobs = append(out.Jobs, &teardown{job: job{sa}, user: of.user, holder: of.id})
+		out.Jobs = append(out.Jobs, &teardown{job: job{sa}, user: of.user, holder: of.id, account: sa.settlement(of, of.end)})
 	}
 }
 
@@ -356,7 +356,7 @@ func (sa *SA) answerLogin(now time.Time, j *installChild, choice suite.Choice, o
 	}
 	sa.adopt(now, &j.child, suite.GroupNone, out)
 	sap, tsi, tsr := childPayloads(&j.child, choice)
-	sa.completeLogin(now, []message.Payload{sap, tsi, tsr}, out)
+	sa.keepAccount(now, choice, []message.Payload{sap, tsi, tsr}, out)
 }
 
 // childless ends a login whose IKE SA is good but whose first Child SA is

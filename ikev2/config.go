@@ -37,7 +37,9 @@ type Config struct {
 	Plane        esp.DataPlane
 	// Limiter holds sessions to their limits; nil: Plane does if it can, else
 	// users with limits are refused.
-	Limiter      esp.Limiter
+	Limiter esp.Limiter
+	// Accountant keeps account of sessions; nil: nobody does.
+	Accountant   auth.Accountant
 	LocalSubnets []netip.Prefix // what clients may reach; none: everything, both families
 	DNS          []netip.Addr   // may be empty
 	Domains      []string       // split DNS (RFC 8598); may be empty

@@ -19,6 +19,7 @@ type given struct {
 	changing       []Adjust    // changes of them; the data plane is being told of the first
 	reauthenticate bool        // the client hears when its session ends
 
+	addresses      []netip.Addr // its own
 	group          string
 	class          [][]byte
 	chargeableUser []byte
@@ -28,13 +29,13 @@ type given struct {
 // newGiven is what a Grant says; nil if that is nothing, as of most in a file.
 func newGiven(g *auth.Grant) *given {
 	limits := limitsOf(g)
-	if len(g.Routes)+len(g.DNS)+len(g.Domains)+len(g.Class)+len(g.ChargeableUser)+len(g.Group) == 0 &&
+	if len(g.Addresses)+len(g.Routes)+len(g.DNS)+len(g.Domains)+len(g.Class)+len(g.ChargeableUser)+len(g.Group) == 0 &&
 		limits == nil && g.InterimInterval == 0 && !g.Reauthenticate {
 		return nil
 	}
 	return &given{
 		routes: g.Routes, dns: g.DNS, domains: g.Domains, limits: limits, reauthenticate: g.Reauthenticate,
-		group: g.Group, class: g.Class, chargeableUser: g.ChargeableUser, interim: g.InterimInterval,
+		addresses: g.Addresses, group: g.Group, class: g.Class, chargeableUser: g.ChargeableUser, interim: g.InterimInterval,
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 // Job is work too slow for a shard. A worker calls Run once; the results are
 // in the job's own fields when it comes back to its SA as a Finished event.
 // The types are keyExchange, signature, eapStep, claimLease, installChild,
-// moveChildren, expectChildren, changeLimits, readUsage and teardown.
+// moveChildren, expectChildren, changeLimits, openAccount, readUsage and
+// teardown.
 type Job interface {
 	// Run does the work. It blocks until it is done or ctx ends.
 	Run(ctx context.Context, w *works)
@@ -36,6 +37,7 @@ const (
 	poolCrypto  pool = iota // bound by processors
 	poolBackend             // waits for authentication backends
 	poolHost                // leases and data plane
+	poolAccount             // waits for an accountant
 	poolCount
 )
 
@@ -44,7 +46,8 @@ type works struct {
 	backend  auth.Backend
 	leases   Leases
 	plane    esp.DataPlane
-	limiter  esp.Limiter // nil: there is none
+	limiter  esp.Limiter     // nil: there is none
+	accounts auth.Accountant // nil: there is none
 	rand     io.Reader
 	now      func() time.Time
 	sessions *sessionLimits
@@ -308,6 +311,7 @@ type teardown struct {
 	of           *session // the shard's; nil without Child SAs
 	conversation auth.Conversation
 	children     []esp.ChildID
+	account      *settlement // nil: none ends
 	user         string
 	holder       string // of a lease
 	usage        []esp.Usage
@@ -327,6 +331,9 @@ func (j *teardown) Run(ctx context.Context, w *works) {
 		for _, id := range j.children {
 			j.err = errors.Join(j.err, w.plane.Remove(ctx, id))
 		}
+	}
+	if j.account != nil { // while the address is still its own
+		j.err = errors.Join(j.err, j.account.settle(ctx, w.accounts, j.usage))
 	}
 	if j.holder != "" {
 		w.sessions.leave(j.user, j.holder)

@@ -3,7 +3,9 @@ package ikev2
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"bridgehead/auth"
@@ -44,6 +46,7 @@ const (
 	CauseSPIInUse            Cause = "spi-in-use"
 	CauseLeaseStore          Cause = "lease-store-failed"
 	CauseNotAnnounced        Cause = "announcement-failed"
+	CauseAccounting          Cause = "accounting-failed"
 	CauseUnknownPool         Cause = "unknown-pool"
 	CauseFixedAddressInUse   Cause = "fixed-address-in-use"
 	CauseInternal            Cause = "internal-error"
@@ -166,6 +169,9 @@ var catalogue = map[Cause]explanation{
 	CauseNotAnnounced: {
 		"The gateway could not answer for the client's address on the announced interface.",
 		"Look at the evidence and at the interface that [addresses] announce names; \"bridgehead check\" tells what the host lacks."},
+	CauseAccounting: {
+		"No account could be kept of the session.",
+		"See the evidence and the gateway's log; the fault is on the gateway."},
 	CauseUnknownPool: {
 		"The user is to get addresses from a pool that is not configured.",
 		"Configure that pool, or name another one for the user; see the evidence for the pools there are."},
@@ -224,6 +230,9 @@ var catalogue = map[Cause]explanation{
 		"The client has the session's only Child SA no more, as it said when that was to be rekeyed.",
 		"Usually both ends deleted and rekeyed at once, and the client connects again; if it happens again, look at the client's log."},
 }
+
+// Causes lists the causes of this package, in the order of their names.
+func Causes() []Cause { return slices.Sorted(maps.Keys(catalogue)) }
 
 // Explain gives the sentence and the advice for a cause, for one of an
 // authentication backend those of package auth.

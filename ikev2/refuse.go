@@ -108,11 +108,18 @@ func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 		sa.reg.forgetChild(c)
 	}
 	sa.children = nil
+	if s.given == nil && sa.login != nil && sa.login.grant != nil {
+		s.given = newGiven(sa.login.grant)
+	}
+	end := &auth.End{Cause: cause, Time: now}
 	switch {
 	case s.leased && s.busy == 0:
 		t.user, t.holder = s.user, s.id
+		t.account = sa.settlement(s, end)
 	case s.leased: // a Child SA may still be using the address
-		s.owes = true
+		s.owes, s.end = true, end
+	case s.busy == 0:
+		t.account = sa.settlement(s, end)
 	}
 	s.leased = false
 	if len(t.children) > 0 {
@@ -125,7 +132,7 @@ func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 		}
 		sa.login.conversation = nil
 	}
-	if len(t.children) > 0 || t.holder != "" || t.conversation != nil || t.report != nil {
+	if len(t.children) > 0 || t.holder != "" || t.conversation != nil || t.report != nil || t.account != nil {
 		out.Jobs = append(out.Jobs, t)
 	}
 }
@@ -133,11 +140,11 @@ func (sa *SA) release(now time.Time, cause Cause, out *Outbox) {
 // tornDown publishes the end of a session with what it carried.
 func (sa *SA) tornDown(j *teardown, out *Outbox) {
 	sa.noteFailed(out, "taking a session back failed", j.err)
-	if j.report == nil && j.of != nil {
+	if j.of != nil {
 		j.of.carried(j.usage)
 	}
 	if j.report != nil {
-		j.report.Session.Usage = append(sa.session.past.usage(), j.usage...)
+		j.report.Session.Usage = sa.session.past.usage()
 		out.Events = append(out.Events, *j.report)
 	}
 	sa.goneWith(j)

@@ -50,10 +50,10 @@ func NewResponder(c Config) (*Responder, error) {
 	r.base, r.stop = context.WithCancel(context.Background())
 	r.asking, r.hangUp = context.WithCancel(r.base)
 	r.works = works{
-		backend: cfg.Backend, leases: cfg.Leases, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now,
+		backend: cfg.Backend, leases: cfg.Leases, accounts: cfg.Accountant, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now,
 		limiter: cfg.limiter(), sessions: newSessionLimits(), supersede: r.supersede,
 	}
-	for p, limit := range [poolCount]int{poolCrypto: runtime.GOMAXPROCS(0), poolBackend: cfg.Limits.BackendJobs, poolHost: hostJobs} {
+	for p, limit := range [poolCount]int{poolCrypto: runtime.GOMAXPROCS(0), poolBackend: cfg.Limits.BackendJobs, poolHost: hostJobs, poolAccount: cfg.Limits.BackendJobs} {
 		r.pools[p] = &workers{limit: limit, keep: runtime.GOMAXPROCS(0), run: r.runJob}
 	}
 	halfOpen := newHalfOpenCount()

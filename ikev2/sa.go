@@ -415,6 +415,8 @@ func (sa *SA) finished(now time.Time, j Job, out *Outbox) {
 		sa.planeSettled(j.of, out)
 	case *changeLimits:
 		sa.planeSettled(j.of, out)
+	case *openAccount:
+		sa.planeSettled(j.of, out)
 	case *teardown:
 		sa.planeSettled(j.of, out)
 	}
@@ -444,6 +446,8 @@ func (sa *SA) late(now time.Time, j Job, out *Outbox) {
 		sa.childrenMoved(j, out)
 	case *changeLimits:
 		sa.limitsChanged(now, j, out)
+	case *openAccount:
+		j.opened()
 	case *teardown:
 		sa.tornDown(j, out)
 	}

@@ -29,6 +29,8 @@ type session struct {
 	lease   lease.Lease
 	busy    int  // jobs that put its Child SAs into the data plane or take them out
 	owes    bool // its lease is to be released when none of those is left
+	account account
+	end     *auth.End // that its account gets when none of those is left
 	budget  budget
 	past    *past  // what Child SAs carried that are gone; nil: nothing
 	given   *given // of the Grant, instead of what is configured; nil: nothing

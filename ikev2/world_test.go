@@ -102,7 +102,7 @@ func newWorld(t testing.TB, seed uint64, change func(*Config)) *world {
 	}
 	w.gateway = newShard(settings, 0, newHalfOpenCount())
 	w.works = works{
-		backend: cfg.Backend, leases: cfg.Leases, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now, sessions: newSessionLimits(), limiter: settings.limiter(),
+		backend: cfg.Backend, leases: cfg.Leases, accounts: cfg.Accountant, plane: cfg.Plane, rand: cfg.Rand, now: cfg.Now, sessions: newSessionLimits(), limiter: settings.limiter(),
 		supersede: func(ctx context.Context, by superseding) {
 			for _, j := range w.gateway.supersede(w.now, by) {
 				j.Run(ctx, &w.works)

@@ -80,9 +80,9 @@ var terminations = map[auth.Cause]rfc2866.AcctTerminateCause{
 	"unknown-pool":                      nasError,
 	"fixed-address-in-use":              nasError,
 	"internal-error":                    nasError,
-	CauseFull:                           nasError,
-	CauseStore:                          nasError,
-	CauseUnanswered:                     nasError,
+	auth.CauseAccountingFull:            nasError,
+	auth.CauseAccountingNotWritten:      nasError,
+	auth.CauseAccountingUnanswered:      nasError,
 }
 
 // termination is that of a cause; one that is not known is the gateway's.

@@ -8,13 +8,6 @@ import (
 	"bridgehead/auth"
 )
 
-// Causes of a login that is refused because no account can be kept of it.
-const (
-	CauseFull       auth.Cause = "accounting-spool-full"
-	CauseStore      auth.Cause = "accounting-not-written"
-	CauseUnanswered auth.Cause = "accounting-unanswered"
-)
-
 // ErrClosed tells that the Spool was closed.
 var ErrClosed = errors.New("the accounting spool is closed")
 
@@ -34,8 +27,8 @@ func (e *StoreError) Error() string {
 
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// Cause names the fault for a login that is refused over it.
-func (e *StoreError) Cause() auth.Cause { return CauseStore }
+// Cause implements auth.UnaccountedError.
+func (e *StoreError) Cause() auth.Cause { return auth.CauseAccountingNotWritten }
 
 // FullError tells that the spool holds as much as it may.
 type FullError struct {
@@ -46,8 +39,8 @@ func (e *FullError) Error() string {
 	return fmt.Sprintf("the accounting spool is full (%d octets): have the RADIUS server answer, or raise accounting.spool_limit", e.Limit)
 }
 
-// Cause names the fault for a login that is refused over it.
-func (e *FullError) Cause() auth.Cause { return CauseFull }
+// Cause implements auth.UnaccountedError.
+func (e *FullError) Cause() auth.Cause { return auth.CauseAccountingFull }
 
 // UnansweredError tells that no server has answered the Start of a session,
 // without which that is not to come up.
@@ -59,8 +52,8 @@ func (e *UnansweredError) Error() string {
 
 func (e *UnansweredError) Unwrap() error { return e.Err }
 
-// Cause names the fault for a login that is refused over it.
-func (e *UnansweredError) Cause() auth.Cause { return CauseUnanswered }
+// Cause implements auth.UnaccountedError.
+func (e *UnansweredError) Cause() auth.Cause { return auth.CauseAccountingUnanswered }
 
 // UnsavedError tells that the disk did not take the last records.
 type UnsavedError struct {

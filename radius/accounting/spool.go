@@ -220,17 +220,20 @@ func (s *Spool) abandon(ctx context.Context, id string, outcome <-chan error) er
 	go func() { // ends with the write
 		if <-outcome == nil {
 			// What is left is a fault of the disk, which the store tells.
-			_ = s.stop(id, auth.Totals{}, auth.End{Cause: CauseStore, Time: s.config.Now()}, nil)
+			_ = s.stop(id, auth.Totals{}, auth.End{Cause: auth.CauseAccountingNotWritten, Time: s.config.Now()}, nil)
 		}
 	}()
 	return &StoreError{Path: s.config.Path, Err: context.Cause(ctx)}
 }
 
 // Void implements auth.Accountant. It is a Stop alone: of a login that had no
-// Start.
+// Start. One whose Start nobody answered in time has its Stop already.
 func (s *Spool) Void(ctx context.Context, session auth.Session, end auth.End) error {
 	if err := checkID(session.ID); err != nil {
 		return err
+	}
+	if s.knows(session.ID) {
+		return nil
 	}
 	a := &account{id: session.ID, began: session.Began, over: true}
 	outcome, err := s.open(a, session, record{Kind: kindStop, Time: end.Time, Cause: end.Cause, Lasted: max(end.Time.Sub(session.Began), 0)})
@@ -238,6 +241,12 @@ func (s *Spool) Void(ctx context.Context, session auth.Session, end auth.End) er
 		return err
 	}
 	return await(ctx, outcome)
+}
+
+func (s *Spool) knows(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accounts[id] != nil
 }
 
 func await(ctx context.Context, outcome <-chan error) error {
