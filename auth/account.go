@@ -32,7 +32,14 @@ type NTHash [16]byte
 // HashPassword is NtPasswordHash of RFC 2759 §8.3 of a password in UTF-8.
 // Octets that are not UTF-8 count as the replacement character.
 func HashPassword(password []byte) NTHash {
-	wide := make([]byte, 0, 2*len(password))
+	wide := UTF16(password)
+	defer wide.Wipe()
+	return md4Of(wide)
+}
+
+// UTF16 is a password in UTF-8 as RFC 2759 has it: little-endian UTF-16.
+func UTF16(password []byte) Secret {
+	wide := make(Secret, 0, 2*len(password))
 	for rest := password; len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
 		rest = rest[n:]
@@ -42,8 +49,7 @@ func HashPassword(password []byte) NTHash {
 		}
 		wide = binary.LittleEndian.AppendUint16(wide, uint16(r))
 	}
-	defer clear(wide)
-	return md4Of(wide)
+	return wide
 }
 
 // HashHash is HashNtPasswordHash of RFC 2759 §8.4.

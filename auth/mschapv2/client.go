@@ -72,6 +72,8 @@ func codeText(code int) string {
 		return "no permission to dial in"
 	case auth.ErrorAuthenticationFailed:
 		return "wrong user name or password"
+	case auth.ErrorChangingPassword:
+		return "the password was not changed"
 	}
 	return "unknown error"
 }
@@ -81,6 +83,10 @@ type Client struct {
 	// Identity is the answer to EAP-Request/Identity; NewClient sets the
 	// user's name. Android sends none.
 	Identity string
+	// NewPassword, in UTF-8, is what the client changes an expired password to
+	// (RFC 2759 §7), once; nil: an expired password ends the login. The client
+	// wipes it when the conversation ends.
+	NewPassword auth.Secret
 
 	user  string
 	hash  auth.NTHash
@@ -93,6 +99,7 @@ type Client struct {
 	expected [20]byte // the server's proof
 	ntAnswer [24]byte
 	msk      auth.Secret
+	changed  bool // the password: NewPassword is the one in use
 }
 
 // NewClient gives a client that logs in with a password in UTF-8, which it
@@ -145,7 +152,7 @@ func (c *Client) success() error {
 		return ErrSuccessTooEarly
 	}
 	c.state = clientDone
-	c.hash.Wipe()
+	c.wipe()
 	return nil
 }
 
@@ -160,9 +167,15 @@ func (c *Client) failure() error {
 
 func (c *Client) fail() {
 	c.state = clientFailed
-	c.hash.Wipe()
+	c.wipe()
 	c.msk.Wipe()
 	c.msk = nil
+}
+
+func (c *Client) wipe() {
+	c.hash.Wipe()
+	c.NewPassword.Wipe()
+	c.NewPassword = nil
 }
 
 // request answers each Request once; the same identifier again gets the same
@@ -226,17 +239,42 @@ func (c *Client) unexpected(got string) error {
 
 func (c *Client) answer(id uint8, m *eap.Challenge) ([]byte, error) {
 	r := eap.Response{MSID: m.MSID, Name: c.user}
-	if _, err := io.ReadFull(c.rand, r.PeerChallenge[:]); err != nil {
-		return nil, fmt.Errorf("make a peer challenge: %w", err)
+	if err := c.respondTo(m.Challenge, &r.PeerChallenge, &r.NTResponse); err != nil {
+		return nil, err
 	}
-	challenge := ChallengeHash(r.PeerChallenge, m.Challenge, c.user)
-	r.NTResponse = ChallengeResponse(challenge, &c.hash)
+	return eap.NewMSCHAPv2(id, &r).Append(nil), nil
+}
+
+// respondTo answers a challenge with the password in use.
+func (c *Client) respondTo(authenticator [16]byte, peer *[16]byte, response *eap.NTResponse) error {
+	if _, err := io.ReadFull(c.rand, peer[:]); err != nil {
+		return fmt.Errorf("make a peer challenge: %w", err)
+	}
+	challenge := ChallengeHash(*peer, authenticator, c.user)
+	*response = ChallengeResponse(challenge, &c.hash)
 	hashHash := c.hash.HashHash()
 	defer hashHash.Wipe()
-	c.ntAnswer = r.NTResponse
-	c.expected = AuthenticatorResponse(&hashHash, r.NTResponse, challenge)
+	c.ntAnswer = *response
+	c.expected = AuthenticatorResponse(&hashHash, *response, challenge)
 	c.state = expectResult
-	return eap.NewMSCHAPv2(id, &r).Append(nil), nil
+	return nil
+}
+
+// change answers the refusal of an expired password with the new one
+// (RFC 2759 §7).
+func (c *Client) change(id, msid uint8, authenticator [16]byte) ([]byte, error) {
+	old, changed := c.hash, auth.HashPassword(c.NewPassword)
+	defer old.Wipe()
+	m := eap.ChangePassword{MSID: msid + 1, EncryptedHash: EncryptHash(&old, &changed)}
+	var err error
+	if m.EncryptedPassword, err = EncryptPassword(c.NewPassword, &old, c.rand); err != nil {
+		return nil, err
+	}
+	c.hash, c.changed = changed, true
+	if err := c.respondTo(authenticator, &m.PeerChallenge, &m.NTResponse); err != nil {
+		return nil, err
+	}
+	return eap.NewMSCHAPv2(id, &m).Append(nil), nil
 }
 
 func (c *Client) proof(id uint8, m *eap.SuccessRequest) ([]byte, error) {
@@ -256,9 +294,16 @@ func (c *Client) proof(id uint8, m *eap.SuccessRequest) ([]byte, error) {
 func (c *Client) refusal(id uint8, m *eap.FailureRequest) ([]byte, error) {
 	c.refused = &FailedError{}
 	if f, err := eap.ParseFailureMessage(m.Message); err == nil {
+		if f.Error == auth.ErrorPasswordExpired && f.Challenge != nil && c.NewPassword != nil && !c.changed {
+			packet, err := c.change(id, m.MSID, [16]byte(f.Challenge))
+			if err != nil {
+				c.fail()
+			}
+			return packet, err
+		}
 		c.refused = &FailedError{Code: f.Error, Retry: f.Retry, Message: f.Text}
 	}
 	c.state = clientFailed
-	c.hash.Wipe()
+	c.wipe()
 	return eap.NewMSCHAPv2(id, &eap.FailureResponse{}).Append(nil), c.refused
 }

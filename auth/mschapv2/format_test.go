@@ -10,6 +10,6 @@ import (
 func TestClientNeverPrintsItsHash(t *testing.T) {
 	secret := []byte("sesame, open the")
 	c := NewClient("alice", nil, seeded(1))
-	c.hash, c.msk = auth.NTHash(secret), auth.Secret(secret)
+	c.hash, c.msk, c.NewPassword = auth.NTHash(secret), auth.Secret(secret), auth.Secret(secret)
 	secrecy.Check(t, secret, c)
 }

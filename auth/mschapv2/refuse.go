@@ -1,6 +1,7 @@
 package mschapv2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -11,35 +12,44 @@ import (
 // notVerified tells a refusal from an outage.
 func (c *conversation) notVerified(ctx context.Context, err error) (auth.Step, error) {
 	var refusal *auth.Refusal
+	var outage *auth.OutageError
 	switch {
 	case errors.As(err, &refusal):
 		return c.refuse(refusal)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return auth.Step{}, context.Cause(ctx)
+	case errors.As(err, &outage):
+		return c.end(auth.Unavailable, outage.Reason)
 	case errors.Is(err, context.DeadlineExceeded):
 		return c.unavailable(auth.CauseBackendTimeout, err)
 	}
 	return c.unavailable(auth.CauseBackendUnavailable, err)
 }
 
-// refuse sends Failure: with a new challenge while the client may try again
-// (RFC 2759 §6), else with R=0. Windows never answers the latter, so that it
-// gets EAP-Failure at once.
+// refuse sends Failure: with a new challenge while the client may try again or
+// change its password (RFC 2759 §6), else with R=0. Windows never answers the
+// latter, so that it gets EAP-Failure at once; for a new password it is asked.
 func (c *conversation) refuse(r *auth.Refusal) (auth.Step, error) {
 	c.refusal = r
-	retry := r.Retry && c.tries < c.options.Tries
-	if !retry && c.peer.NoFinalFailure {
+	c.retry = r.Retry && c.tries < c.options.Tries
+	switch {
+	case c.changer(r) != nil:
+		c.state = expectNewPassword
+	case c.retry:
+		c.state = expectResponse
+	case c.peer.NoFinalFailure:
 		return c.end(auth.Reject, c.refused())
+	default:
+		c.state = expectFailureAck
 	}
 	msid := c.id
-	if err := c.newChallenge(); err != nil {
+	if r.Challenge != nil {
+		c.challenge = *r.Challenge
+	} else if err := c.newChallenge(); err != nil {
 		return c.internal(err)
 	}
 	c.id++
-	if !retry {
-		c.state = expectFailureAck
-	}
-	text := eap.FailureMessage{Error: r.Code, Retry: retry, Challenge: c.challenge[:], Text: codeText(r.Code)}.String()
+	text := eap.FailureMessage{Error: r.Code, Retry: c.retry, Challenge: c.challenge[:], Text: cmp.Or(r.Message, codeText(r.Code))}.String()
 	step := c.ask(eap.NewMSCHAPv2(c.id, &eap.FailureRequest{MSID: msid, Message: []byte(text)}))
 	step.Reason = c.refused()
 	return step, nil
@@ -61,7 +71,9 @@ func (c *conversation) unexpected(got string) (auth.Step, error) {
 		expectIdentity:   "EAP-Identity",
 		expectResponse:   "EAP-MSCHAPv2 Response",
 		expectSuccessAck: "EAP-MSCHAPv2 Success",
-		expectFailureAck: "EAP-MSCHAPv2 Failure",
+
+		expectNewPassword: "EAP-MSCHAPv2 Change-Password",
+		expectFailureAck:  "EAP-MSCHAPv2 Failure",
 	}[c.state]
 	return c.end(auth.Reject, c.orRefused(auth.Reason{Cause: auth.CauseEAPUnexpected, Evidence: []auth.Evidence{
 		{Key: "got", Value: got}, {Key: "expected", Value: expected},
@@ -71,7 +83,7 @@ func (c *conversation) unexpected(got string) (auth.Step, error) {
 // orRefused keeps the refusal as the reason once that is final: how the client
 // takes it matters no more.
 func (c *conversation) orRefused(r auth.Reason) auth.Reason {
-	if c.state == expectFailureAck {
+	if c.state == expectFailureAck || c.state == expectNewPassword {
 		return c.refused()
 	}
 	return r

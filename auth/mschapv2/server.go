@@ -67,6 +67,7 @@ const (
 	expectIdentity
 	expectResponse
 	expectSuccessAck
+	expectNewPassword // or the acknowledgement of the refusal
 	expectFailureAck
 	serverEnded
 )
@@ -85,9 +86,12 @@ type conversation struct {
 	claimed  string // the name that Steps carry, clipped while only claimed
 
 	challenge [16]byte
+	name      string // of the last Response
 	tries     int
+	changes   int // of the password
 	strays    int
 	refusal   *auth.Refusal // the last one
+	retry     bool          // it lets the client try again
 	grant     *auth.Grant   // set once a Response is verified
 }
 
@@ -209,8 +213,12 @@ func (c *conversation) onNak(p eap.Packet) (auth.Step, error) {
 func (c *conversation) onMethod(ctx context.Context, m eap.MSCHAPv2) (auth.Step, error) {
 	switch m := m.(type) {
 	case *eap.Response:
-		if c.state == expectResponse {
+		if c.state == expectResponse || c.state == expectNewPassword && c.retry {
 			return c.onResponse(ctx, m)
+		}
+	case *eap.ChangePassword:
+		if c.state == expectNewPassword {
+			return c.onChange(ctx, m)
 		}
 	case *eap.SuccessResponse:
 		if c.state == expectSuccessAck {
@@ -218,7 +226,7 @@ func (c *conversation) onMethod(ctx context.Context, m eap.MSCHAPv2) (auth.Step,
 		}
 	case *eap.FailureResponse:
 		switch {
-		case c.state == expectFailureAck, c.state == expectResponse && c.tries > 0:
+		case c.state == expectFailureAck, c.state == expectNewPassword, c.state == expectResponse && c.tries > 0:
 			return c.end(auth.Reject, c.refused())
 		case c.state == expectSuccessAck:
 			return c.end(auth.Reject, auth.Reason{Cause: auth.CauseServerProofRefused})
@@ -229,6 +237,7 @@ func (c *conversation) onMethod(ctx context.Context, m eap.MSCHAPv2) (auth.Step,
 
 func (c *conversation) onResponse(ctx context.Context, m *eap.Response) (auth.Step, error) {
 	c.tries++
+	c.name = m.Name
 	if c.claimed == "" {
 		c.claimed = clip(m.Name)
 	}
@@ -238,14 +247,26 @@ func (c *conversation) onResponse(ctx context.Context, m *eap.Response) (auth.St
 			Evidence: []auth.Evidence{{Key: "identity", Value: clip(c.identity)}, {Key: "name", Value: clip(m.Name)}},
 		}})
 	}
-	keys, err := c.verifier.Verify(ctx, auth.MSCHAPv2Response{
+	keys, err := c.verifier.Verify(ctx, c.question(m.MSID, m.Name, m.PeerChallenge, m.NTResponse))
+	return c.judged(ctx, m.MSID, keys, err)
+}
+
+// question is an answer of the client's for the verifier to judge.
+func (c *conversation) question(msid uint8, name string, peer [16]byte, nt eap.NTResponse) auth.MSCHAPv2Response {
+	return auth.MSCHAPv2Response{
+		Peer:                   c.peer,
 		Identity:               c.identity,
-		Name:                   m.Name,
+		Name:                   name,
+		Ident:                  msid,
 		AuthenticatorChallenge: c.challenge,
-		PeerChallenge:          m.PeerChallenge,
-		NTResponse:             m.NTResponse,
+		PeerChallenge:          peer,
+		NTResponse:             nt,
 		WholeName:              c.peer.WholeName,
-	})
+	}
+}
+
+// judged tells the client what the verifier said.
+func (c *conversation) judged(ctx context.Context, msid uint8, keys auth.Keys, err error) (auth.Step, error) {
 	if err != nil {
 		return c.notVerified(ctx, err)
 	}
@@ -254,7 +275,7 @@ func (c *conversation) onResponse(ctx context.Context, m *eap.Response) (auth.St
 	c.id++
 	c.state = expectSuccessAck
 	text := eap.SuccessMessage{AuthenticatorResponse: keys.AuthenticatorResponse}.String()
-	return c.ask(eap.NewMSCHAPv2(c.id, &eap.SuccessRequest{MSID: m.MSID, Message: []byte(text)})), nil
+	return c.ask(eap.NewMSCHAPv2(c.id, &eap.SuccessRequest{MSID: msid, Message: []byte(text)})), nil
 }
 
 // accept is the one way to Accept.

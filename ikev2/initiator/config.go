@@ -50,6 +50,9 @@ type Config struct {
 	Identity *message.ID
 	User     string // the name in EAP and MSCHAPv2
 	Password auth.Secret
+	// NewPassword is what an expired password is changed to, where the gateway
+	// lets it be (RFC 2759 §7); nil: an expired password ends the login.
+	NewPassword auth.Secret
 
 	// Profile is the client's look on the wire; nil is DefaultProfile.
 	Profile *Profile

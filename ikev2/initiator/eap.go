@@ -1,6 +1,7 @@
 package initiator
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"errors"
 	"time"
@@ -33,6 +34,7 @@ func (t eapTask) step() Step { return t.at }
 
 func (sa *SA) newMethod() *method {
 	c := mschapv2.NewClient(sa.cfg.User, sa.cfg.Password, sa.cfg.Rand)
+	c.NewPassword = bytes.Clone(sa.cfg.NewPassword) // the client wipes it
 	if sa.cfg.Profile.EmptyIdentity {
 		c.Identity = ""
 	}
@@ -93,8 +95,11 @@ func (sa *SA) eapStep(request eap.Packet, answer []byte) Step {
 	}
 	if m, err := eap.ParseMSCHAPv2(request); err == nil {
 		sa.result.Method = "MSCHAPv2"
-		if _, ok := m.(*eap.SuccessRequest); ok {
+		switch m.(type) {
+		case *eap.SuccessRequest:
 			return StepSuccess
+		case *eap.FailureRequest: // one that asks for a new password
+			sa.result.PasswordChanged = true
 		}
 	}
 	return StepChallenge

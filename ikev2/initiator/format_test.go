@@ -11,7 +11,7 @@ import (
 
 func TestPasswordAndKeysNeverPrint(t *testing.T) {
 	secret := []byte("sesame, open the gate by night")
-	cfg := Config{Server: "vpn.example.org", User: "alice", Password: auth.Secret(secret)}
+	cfg := Config{Server: "vpn.example.org", User: "alice", Password: auth.Secret(secret), NewPassword: auth.Secret(secret)}
 	sa, err := NewSA(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -58,12 +58,15 @@ type Result struct {
 	Signature   string      // how it signed
 	EAPIdentity bool        // it asked for the EAP identity
 	Method      string      // the EAP method
-	NATLocal    bool        // a NAT was seen, or announced, in front of this end
-	NATRemote   bool        // in front of the gateway
-	Fragments   bool        // it takes fragments (RFC 7383)
-	Cookie      bool        // it asked for a cookie
-	Group       string      // the group it asked for instead of our first; empty if none
-	Config      Configuration
+	// PasswordChanged tells that the password had expired, and that the
+	// config's NewPassword is the user's now.
+	PasswordChanged bool
+	NATLocal        bool   // a NAT was seen, or announced, in front of this end
+	NATRemote       bool   // in front of the gateway
+	Fragments       bool   // it takes fragments (RFC 7383)
+	Cookie          bool   // it asked for a cookie
+	Group           string // the group it asked for instead of our first; empty if none
+	Config          Configuration
 	// Selectors as the gateway narrowed them.
 	LocalSelectors, RemoteSelectors []message.Selector
 }

@@ -116,6 +116,12 @@ func (*gateway) HandleESP([]transport.ESPDatagram) {}
 
 func newGateway(t testing.TB) *gateway {
 	t.Helper()
+	return newGatewayOver(t, mschapv2.NewHashVerifier(users{}))
+}
+
+// newGatewayOver is a gateway whose users' answers the verifier judges.
+func newGatewayOver(t testing.TB, v auth.Verifier) *gateway {
+	t.Helper()
 	sockets, err := transport.Listen(transport.Config{Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Readers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +142,7 @@ func newGateway(t testing.TB) *gateway {
 	}
 	g.Responder, err = ikev2.NewResponder(ikev2.Config{
 		Certificates:   []ikev2.Certificate{{Chain: []*x509.Certificate{leaf}, Key: key}},
-		Backend:        mschapv2.NewBackend(mschapv2.NewHashVerifier(users{}), mschapv2.Options{}),
+		Backend:        mschapv2.NewBackend(v, mschapv2.Options{}),
 		Leases:         pools,
 		Plane:          g.plane,
 		DNS:            []netip.Addr{netip.MustParseAddr("192.0.2.200")},
