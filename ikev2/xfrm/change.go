@@ -18,6 +18,7 @@ type step struct {
 	undo     request // has no body if nothing undoes it
 	tolerant bool    // the object may be missing already
 	answered func(body []byte) error
+	missing  func() // told if it is; may be nil
 }
 
 // add adds a request with what undoes it.
@@ -28,8 +29,13 @@ func (c *change) remove(do request) { c.steps = append(c.steps, step{do: do, tol
 
 // retire adds the removal of a state, and the reading, just before, of what it
 // has carried.
-func (c *change) retire(id stateID, into *tally) {
-	c.steps = append(c.steps, step{do: readState(id), tolerant: true, answered: func(body []byte) error {
+func (c *change) retire(id stateID, into *tally) { c.retireLimited(id, into, counters{}) }
+
+// retireLimited is retire for a state that may have come to its limit, and is
+// gone then; known is what it had carried some packets before.
+func (c *change) retireLimited(id stateID, into *tally, known counters) {
+	gone := func() { into.add(known) }
+	c.steps = append(c.steps, step{do: readState(id), tolerant: true, missing: gone, answered: func(body []byte) error {
 		last, err := parseCounters(body)
 		if err == nil {
 			into.add(last)
@@ -58,7 +64,9 @@ func (p *Plane) run(c *change) error {
 		fault := a.err
 		switch {
 		case fault != nil && s.tolerant:
-			fault = unlessMissing(fault)
+			if fault = unlessMissing(fault); fault == nil && s.missing != nil {
+				s.missing()
+			}
 		case fault == nil && s.answered != nil:
 			fault = s.answered(a.body)
 		case fault == nil && s.undo.body != nil:

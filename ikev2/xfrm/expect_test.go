@@ -45,7 +45,7 @@ func TestExpectedStateIsTheOneKept(t *testing.T) {
 			case "moved there":
 				k.rounds = 0
 				must(t, p.Move(t.Context(), 1, other(testPath(1))))
-				if _, kept := k.states[id]; !kept || k.rounds > 3 {
+				if _, kept := k.states[id]; !kept || k.rounds > 4 {
 					t.Errorf("the expected state was not kept, or it took %d round trips", k.rounds)
 				}
 				left = 3 // it still receives where it was

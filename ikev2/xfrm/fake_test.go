@@ -24,8 +24,31 @@ type fakeKernel struct {
 }
 
 type fakeState struct {
-	body []byte
-	sent uint64
+	body  []byte
+	sent  uint64 // the last sequence number
+	begun uint64 // the one that it was added with
+	limit uint64 // of packets
+}
+
+func (s fakeState) packets() uint64 { return s.sent - s.begun }
+
+// send has a state, if it is there, protect n packets and gives their numbers;
+// it ends where its limit is passed.
+func (k *fakeKernel) send(id stateID, n int) (numbers []uint64) {
+	s, ok := k.states[id]
+	if !ok {
+		return nil
+	}
+	for range n {
+		if s.packets() >= s.limit {
+			delete(k.states, id)
+			return numbers
+		}
+		s.sent++
+		numbers = append(numbers, s.sent)
+	}
+	k.states[id] = s
+	return numbers
 }
 
 func newFakeKernel(t testing.TB) *fakeKernel {
@@ -104,7 +127,7 @@ func (k *fakeKernel) aboutState(kind uint16, id stateID) (unix.Errno, []byte) {
 		b := make([]byte, aeventIDLen)
 		window := &replay{sent: s.sent, window: 32, bitmap: []uint32{0}}
 		b = appendAttribute(b, nl.XFRMA_REPLAY_ESN_VAL, window.append(nil))
-		life := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, 100*s.sent), s.sent)
+		life := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, 100*s.packets()), s.packets())
 		return 0, appendAttribute(b, nl.XFRMA_LTIME_VAL, append(life, make([]byte, 16)...))
 	}
 	k.t.Errorf("message %d", kind)
@@ -129,9 +152,15 @@ func (k *fakeKernel) putState(body []byte, update bool) unix.Errno {
 		if err != nil {
 			return unix.EINVAL
 		}
-		s.sent = r.sent
+		s.sent, s.begun = r.sent, r.sent
 	}
+	var info nl.XfrmUsersaInfo
+	copy(info.Serialize(), body)
+	s.limit = info.Lft.HardPacketLimit
 	k.states[f.id] = s
+	if s.packets() >= s.limit {
+		delete(k.states, f.id)
+	}
 	return 0
 }
 

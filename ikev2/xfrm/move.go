@@ -7,12 +7,20 @@ import (
 	"bridgehead/ikev2/esp"
 )
 
-// sequenceMargin is left out of the outbound sequence numbers by a Move: the
-// old state may protect so many packets between being read and removed, and no
-// number may be used twice with one key (RFC 4106 §3.1).
-const sequenceMargin = 1 << 20
+// A Move reads the last sequence number of an outbound state, which sends on
+// until its successor does. No number may be used twice with one key (RFC 4106
+// §3.1), so the old state is limited to so many packets more, and the new one
+// begins after those. There are few: what is late on the old path must still
+// be inside the peer's replay window when the new path's packets come first;
+// strongSwan's is 32. A state that sends much gets more, for a limit that it
+// reaches costs packets, too: handoverFactor times what it sent between two
+// readings, which takes a round trip as the replacement does.
+const (
+	handoverPackets = 16
+	handoverFactor  = 16
+)
 
-// Move gives a Child SA new outer addresses, in at most six round trips. What
+// Move gives a Child SA new outer addresses, in at most seven round trips. What
 // may be lost is in the package's documentation. A *KernelError leaves the
 // Child SA unusable in the worst case; remove it then.
 func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
@@ -36,13 +44,21 @@ func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
 		return nil
 	}
 	from := c.Path
+	var before counters
+	if c.phase == sending {
+		var err error
+		if _, before, err = p.read(c); err != nil {
+			return err
+		}
+	}
 	in, out, err := p.read(c)
 	if err != nil {
 		return err
 	}
 	var add, remove change
 	if c.phase == sending {
-		if err := p.moveOutbound(&add, &remove, c, to, out); err != nil {
+		more := handoverPackets + handoverFactor*(out.packets-before.packets)
+		if err := p.moveOutbound(&add, &remove, c, to, out, more); err != nil {
 			return err
 		}
 	}
@@ -69,8 +85,9 @@ func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
 
 // moveOutbound keeps the state where only ports change. Where the peer's
 // address does, old and new state are there at once. Otherwise the one must go
-// before the other can be added.
-func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read counters) error {
+// before the other can be added. The old one may protect so many packets more
+// than were read.
+func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read counters, more uint64) error {
 	from := c.Path
 	old, moved := c.outbound(from), c.outbound(to)
 	for _, s := range []*state{old, moved} {
@@ -81,17 +98,21 @@ func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read co
 		return nil
 	}
 	sequence := *read.replay
-	sequence.sent += sequenceMargin
-	if sequence.sent < sequenceMargin || !moved.esn && sequence.sent > softSequence32 {
+	sequence.sent += more
+	if sequence.sent < more || !moved.esn && sequence.sent > softSequence32 {
 		return &ChildError{c.ID, errSequence}
 	}
 	moved.replay = &sequence
+	limited := *old
+	limited.hardLimit = read.packets + more
 	if old.id == moved.id {
-		add.retire(old.id, &c.goneOut)
+		add.add(newState(&limited, true), request{})
+		add.retireLimited(old.id, &c.goneOut, read)
 		add.add(newState(moved, false), request{})
 	} else {
+		add.add(newState(&limited, true), newState(old, true))
 		add.add(newState(moved, false), deleteState(moved.id))
-		remove.retire(old.id, &c.goneOut)
+		remove.retireLimited(old.id, &c.goneOut, read)
 	}
 	if c.flow.sender == c {
 		p.retarget(add, c, to)

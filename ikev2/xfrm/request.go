@@ -51,6 +51,7 @@ type state struct {
 	esn        bool
 	inbound    bool
 	softLimit  uint64 // packets after which EXPIRE is sent
+	hardLimit  uint64 // packets after which it is gone; 0: unlimited
 	mark, ifID uint32 // 0: none
 
 	replay *replay // to continue from; nil: begin
@@ -70,6 +71,9 @@ func newState(s *state, update bool) request {
 		Flags: nl.XFRM_STATE_AF_UNSPEC,
 	}
 	info.Lft.SoftPacketLimit = s.softLimit
+	if s.hardLimit != 0 {
+		info.Lft.HardPacketLimit = s.hardLimit
+	}
 	if s.esn {
 		info.Flags |= nl.XFRM_STATE_ESN
 	}
