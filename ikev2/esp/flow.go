@@ -18,6 +18,13 @@ const (
 	ipv6Fragment    = 44
 	ipv6Destination = 60
 
+	ipv4FragmentOffset = 0x1fff
+
+	tcpFlagsOffset = 13
+	tcpSYN         = 0x02
+	tcpRST         = 0x04
+	tcpACK         = 0x10
+
 	// maxExtensionHeaders bounds the walk along IPv6 extension headers; real
 	// packets have one or two.
 	maxExtensionHeaders = 8
@@ -28,11 +35,13 @@ const (
 	portUnknown = -1
 )
 
-// flow is what selectors see of a packet.
+// flow is what selectors and filters see of a packet.
 type flow struct {
 	source, destination         address
 	sourcePort, destinationPort int
 	protocol                    uint8
+	flags                       uint8  // of TCP
+	offset                      uint16 // of a fragment, in units of 8 octets
 }
 
 // parseFlow reads an IP packet's addresses and, unless onlyAddresses, its upper
@@ -48,12 +57,13 @@ func parseFlow(p []byte, onlyAddresses bool) (flow, error) {
 		}
 		f.protocol = p[9]
 		payload = ipv4Payload(p)
+		f.offset = binary.BigEndian.Uint16(p[6:]) & ipv4FragmentOffset
 	case len(p) >= ipv6HeaderLen && p[0]>>4 == 6:
 		f.source, f.destination = addressFrom16(p[8:]), addressFrom16(p[24:])
 		if onlyAddresses {
 			return f, nil
 		}
-		f.protocol, payload = ipv6Payload(p)
+		f.protocol, f.offset, payload = ipv6Payload(p)
 	default:
 		return flow{}, ErrInnerPacket
 	}
@@ -63,9 +73,8 @@ func parseFlow(p []byte, onlyAddresses bool) (flow, error) {
 
 // ipv4Payload is the upper layer header; nil in a fragment other than the first.
 func ipv4Payload(p []byte) []byte {
-	const fragmentOffset = 0x1fff
 	header := int(p[0]&0xf) * 4
-	if header < ipv4HeaderLen || header > len(p) || binary.BigEndian.Uint16(p[6:])&fragmentOffset != 0 {
+	if header < ipv4HeaderLen || header > len(p) || binary.BigEndian.Uint16(p[6:])&ipv4FragmentOffset != 0 {
 		return nil
 	}
 	return p[header:]
@@ -74,33 +83,33 @@ func ipv4Payload(p []byte) []byte {
 // ipv6Payload walks the extension headers to the upper layer (RFC 8200 §4). A
 // chain that is too long or cut off ends with the header it ended at, which no
 // selector of a transport protocol covers.
-func ipv6Payload(p []byte) (protocol uint8, payload []byte) {
-	const fragmentOffset = 0xfff8
+func ipv6Payload(p []byte) (protocol uint8, offset uint16, payload []byte) {
+	const fragmentUnits = 3 // bits below the offset
 	protocol, payload = p[6], p[ipv6HeaderLen:]
 	for range maxExtensionHeaders {
 		length := 8
 		switch protocol {
 		case ipv6HopByHop, ipv6Routing, ipv6Destination:
 			if len(payload) < length {
-				return protocol, nil
+				return protocol, 0, nil
 			}
 			length += int(payload[1]) * 8
 		case ipv6Fragment:
 			if len(payload) < length {
-				return protocol, nil
+				return protocol, 0, nil
 			}
-			if binary.BigEndian.Uint16(payload[2:])&fragmentOffset != 0 {
-				return payload[0], nil
+			if offset = binary.BigEndian.Uint16(payload[2:]) >> fragmentUnits; offset != 0 {
+				return payload[0], offset, nil
 			}
 		default:
-			return protocol, payload
+			return protocol, 0, payload
 		}
 		if len(payload) < length {
-			return protocol, nil
+			return protocol, 0, nil
 		}
 		protocol, payload = payload[0], payload[length:]
 	}
-	return protocol, nil
+	return protocol, 0, nil
 }
 
 func (f *flow) readPorts(payload []byte) {
@@ -110,6 +119,9 @@ func (f *flow) readPorts(payload []byte) {
 			f.sourcePort = int(binary.BigEndian.Uint16(payload))
 			f.destinationPort = int(binary.BigEndian.Uint16(payload[2:]))
 		}
+		if f.protocol == protocolTCP && len(payload) > tcpFlagsOffset {
+			f.flags = payload[tcpFlagsOffset]
+		}
 	case protocolICMP, protocolICMPv6:
 		// Type and code stand for the port at both ends (RFC 7296 §3.13.1).
 		if len(payload) >= 2 {
@@ -117,4 +129,19 @@ func (f *flow) readPorts(payload []byte) {
 			f.destinationPort = f.sourcePort
 		}
 	}
+}
+
+// readable tells whether the packet shows what its protocol needs to be known
+// by: ports, or that it is a fragment which has none.
+func (f *flow) readable() bool {
+	if f.offset != 0 {
+		return true
+	}
+	switch f.protocol {
+	case protocolTCP, protocolUDP, protocolDCCP, protocolSCTP:
+		return f.sourcePort != portUnknown
+	case ipv6HopByHop, ipv6Routing, ipv6Fragment, ipv6Destination: // their chain is cut off, or too long
+		return false
+	}
+	return true
 }

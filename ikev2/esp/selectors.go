@@ -78,6 +78,21 @@ func (a address) less(b address) bool {
 	return a.high < b.high || a.high == b.high && a.low < b.low
 }
 
+// last is the last address of the prefix of so many bits that a begins.
+func (a address) last(bits int) address {
+	if !a.v6 {
+		a.low |= 1<<(32-bits) - 1
+		return a
+	}
+	a.low |= ones(128 - bits)
+	a.high |= ones(64 - bits)
+	return a
+}
+
+// ones has the n lowest bits set, none for less than 0 and all for more than
+// there are.
+func ones(n int) uint64 { return 1<<max(n, 0) - 1 }
+
 func addressOf(a netip.Addr) address {
 	if a.Is4() {
 		b := a.As4()
