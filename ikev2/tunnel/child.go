@@ -20,8 +20,8 @@ type child struct {
 	silent bool        // it only receives
 
 	// Of a rekey; guarded by Tunnel.mu.
-	successor *child // sends in its place; nil: none yet
-	lingering *child // that it succeeded, which is removed but still receives
+	successor *child   // sends in its place; nil: none yet
+	lingering []*child // that it succeeded, which are removed but still receive; oldest first
 
 	path     atomic.Pointer[outerPath]
 	sending  atomic.Bool

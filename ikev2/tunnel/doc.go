@@ -31,7 +31,8 @@
 // What the peer has sent on the old one before its DELETE may be taken up after
 // it: IKE and ESP come by different sockets and goroutines, if not by different
 // ways. So a Child SA that has a successor still receives for Config.Linger
-// once it is removed, but no longer than its successor is there.
+// once it is removed, but no longer than the last that succeeded it is there.
+// Of one that is rekeyed again and again the latest four do.
 //
 // # MTU
 //

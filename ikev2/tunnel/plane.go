@@ -3,6 +3,7 @@ package tunnel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"bridgehead/ikev2/esp"
@@ -130,25 +131,37 @@ func (t *Tunnel) Remove(_ context.Context, id esp.ChildID) error {
 	}
 	t.routes.remove(c)
 	delete(t.children, id)
-	if c.lingering != nil {
-		t.forget(c.lingering)
-	}
 	t.linger(c)
 	return nil
 }
 
-// linger keeps a Child SA that was removed receiving for a while if it has a
-// successor; without one it ends at once. t.mu is held.
+// maxLingering bounds how many lingering Child SAs a peer that rekeys without
+// end has.
+const maxLingering = 4
+
+// linger keeps a Child SA that was removed receiving for a while, and those
+// that linger with it for what is left of theirs, if one that succeeded it is
+// installed; without one all end at once. t.mu is held.
 func (t *Tunnel) linger(c *child) {
 	s := c.successor
-	if s == nil || t.children[s.id] != s || t.config.Linger < 0 {
-		t.forget(c)
+	for s != nil && t.children[s.id] != s {
+		s = s.successor // that one was removed before c
+	}
+	former := append(c.lingering, c)
+	c.lingering = nil
+	if s == nil || t.config.Linger < 0 {
+		for _, l := range former {
+			t.forget(l)
+		}
 		return
 	}
-	if s.lingering != nil { // several were succeeded by one
-		t.forget(s.lingering)
+	for _, l := range former {
+		l.successor = s
 	}
-	s.lingering = c
+	s.lingering = append(s.lingering, former...)
+	for len(s.lingering) > maxLingering {
+		t.forget(s.lingering[0])
+	}
 	time.AfterFunc(t.config.Linger, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -162,8 +175,8 @@ func (t *Tunnel) forget(c *child) {
 	if t.spis.get(c.spi) == c {
 		t.spis.remove(c.spi)
 	}
-	if s := c.successor; s != nil && s.lingering == c {
-		s.lingering = nil
+	if s := c.successor; s != nil {
+		s.lingering = slices.DeleteFunc(s.lingering, func(l *child) bool { return l == c })
 	}
 }
 

@@ -124,3 +124,49 @@ func TestLingeringEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestFewLinger: of many rekeys in short order the latest linger, each for its
+// own time, and none once the last Child SA is gone.
+func TestFewLinger(t *testing.T) {
+	tn, _, _ := overLoopback(t, Config{Linger: time.Hour}, 1)
+	c := manyChildren(0)
+	if err := tn.Install(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	const rekeys = 10
+	first := c.In.SPI
+	receive := func() (n int) {
+		for i := range uint32(rekeys + 1) {
+			if tn.spis.get(first+i) != nil {
+				n++
+			}
+		}
+		return n
+	}
+	for range rekeys {
+		next := c
+		next.ID, next.In.SPI = c.ID+1, c.In.SPI+1
+		if err := tn.Rekey(t.Context(), c.ID, next); err != nil {
+			t.Fatal(err)
+		}
+		if err := tn.Remove(t.Context(), c.ID); err != nil {
+			t.Fatal(err)
+		}
+		c = next
+	}
+	if n := receive(); n != 1+maxLingering || tn.spis.get(first+rekeys-maxLingering) == nil {
+		t.Errorf("%d receive after %d rekeys, want the last and the %d before it", n, rekeys, maxLingering)
+	}
+	tn.mu.Lock()
+	tn.forget(tn.spis.get(first + rekeys - 2))
+	tn.mu.Unlock()
+	if n := receive(); n != maxLingering {
+		t.Errorf("%d receive after the time of one is over", n)
+	}
+	if err := tn.Remove(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if n := receive(); n != 0 {
+		t.Errorf("%d receive after the last was removed", n)
+	}
+}

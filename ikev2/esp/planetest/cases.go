@@ -161,6 +161,34 @@ func rekeyThenRemove(w *world) {
 	renewed.wantIn(toInside(1, true, 30, 2))
 }
 
+// What is on its way on each of several that were rekeyed and removed, in
+// whichever order, comes through.
+func rekeysInShortOrder(w *world) {
+	for _, removed := range [][]esp.ChildID{{1, 2, 3}, {3, 1, 2}, {2, 3, 1}} {
+		generations := []*peer{w.install(w.newPeer(1, 1))}
+		for id := esp.ChildID(2); id <= 4; id++ {
+			generations = append(generations, w.rekeyed(generations[id-2], id, esp.SendAtOnce))
+		}
+		for _, id := range removed {
+			if err := w.Plane.Remove(w.ctx, id); err != nil {
+				w.Fatal(err)
+			}
+		}
+		for n, p := range generations[:3] {
+			if inner := toInside(1, false, 30, byte(n)); w.Lingers {
+				p.wantIn(inner)
+			} else {
+				p.send(inner)
+			}
+		}
+		generations[3].wantIn(toInside(1, false, 30, 3))
+		generations[3].wantOut(toPeer(1, false, 30, 9))
+		if err := w.Plane.Remove(w.ctx, 4); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
 func rekeyEndsAll(w *world) {
 	other := w.install(w.newPeer(3, 3))
 	old := w.install(w.newPeer(1, 1))

@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"DropsReplayedAndForged", dropsReplayedAndForged},
 		{"RekeySwitchesWhenThePeerHas", rekeySwitches},
 		{"RekeySwitchesWhenTheOldIsRemoved", rekeyThenRemove},
+		{"RekeysInShortOrderLoseNothing", rekeysInShortOrder},
 		{"RekeyEndsWithItsSuccessor", rekeyEndsAll},
 		{"RekeySwitchesAtOnce", rekeyAtOnce},
 		{"RekeyThatNeverSendsReceives", rekeyNever},
