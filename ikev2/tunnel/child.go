@@ -11,19 +11,21 @@ import (
 // child is an installed Child SA. What changes is atomic; the rest is set
 // before it is published.
 type child struct {
-	id     esp.ChildID
-	spi    uint32 // inbound
-	in     *esp.Inbound
-	out    *esp.Outbound
-	policy *esp.Policy
-	remote []addrRange // the peer's inner addresses
-	silent bool        // it only receives
+	id      esp.ChildID
+	session string
+	spi     uint32 // inbound
+	in      *esp.Inbound
+	out     *esp.Outbound
+	policy  *esp.Policy
+	remote  []addrRange // the peer's inner addresses
+	silent  bool        // it only receives
 
 	// Of a rekey; guarded by Tunnel.mu.
 	successor *child   // sends in its place; nil: none yet
 	lingering []*child // that it succeeded, which are removed but still receive; oldest first
 
 	path     atomic.Pointer[outerPath]
+	limits   atomic.Pointer[limits] // nil: none
 	sending  atomic.Bool
 	switchAt int64 // Unix nanoseconds from which it sends even if nothing arrived
 

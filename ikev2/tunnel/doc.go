@@ -20,6 +20,12 @@
 // other packets one comparison, and neither a firewall of the host nor a server
 // on the same port stands in the way.
 //
+// # Limits
+//
+// A session's packet filter and rates (esp.Limits) hold for all of its Child
+// SAs together. A packet is shown to them when it has left the tunnel, and
+// before it enters it.
+//
 // # Rekeying
 //
 // After Rekey both Child SAs receive. Unless Child.Sending says otherwise the

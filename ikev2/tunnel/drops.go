@@ -16,11 +16,15 @@ const (
 	InIntegrity                // forged or damaged
 	InMalformed                // authentic, but not ESP in tunnel mode as it should be
 	InSelector                 // inner packet outside the traffic selectors
+	InFilter                   // the user's packet filter denies it
+	InRate                     // beyond the user's rate
 	InCongestion               // outer congestion mark on a flow that cannot take it
 	InDevice                   // the TUN device refused a batch or part of it
 	OutMalformed               // not an IP packet
 	OutNoRoute                 // no Child SA leads to the destination
 	OutSelector                // a Child SA leads there, but its selectors exclude the packet
+	OutFilter                  // the user's packet filter denies it
+	OutRate                    // beyond the user's rate
 	OutTooBig                  // answered with ICMP, or too often to be answered
 	OutExhausted               // the SA's sequence numbers are used up
 	OutNetwork                 // the transport refused a batch or part of it
@@ -29,9 +33,10 @@ const (
 
 var reasonNames = [reasons]string{
 	InUnknownSPI: "in_unknown_spi", InReplayed: "in_replayed", InIntegrity: "in_integrity",
-	InMalformed: "in_malformed", InSelector: "in_selector", InCongestion: "in_congestion",
-	InDevice: "in_device", OutMalformed: "out_malformed", OutNoRoute: "out_no_route",
-	OutSelector: "out_selector", OutTooBig: "out_too_big", OutExhausted: "out_exhausted",
+	InMalformed: "in_malformed", InSelector: "in_selector", InFilter: "in_filter", InRate: "in_rate",
+	InCongestion: "in_congestion",
+	InDevice:     "in_device", OutMalformed: "out_malformed", OutNoRoute: "out_no_route",
+	OutSelector: "out_selector", OutFilter: "out_filter", OutRate: "out_rate", OutTooBig: "out_too_big", OutExhausted: "out_exhausted",
 	OutNetwork: "out_network",
 }
 

@@ -70,6 +70,12 @@ func (t *Tunnel) open(d *transport.ESPDatagram, now int64) (packet, bool) {
 		t.drops.count(InMalformed)
 		return packet{}, false
 	}
+	if l := c.limits.Load(); l != nil {
+		if reason, ok := l.admitIn(p.data, now); !ok {
+			t.drops.count(reason)
+			return packet{}, false
+		}
+	}
 	if !p.decapsulateECN(d.ECN) {
 		t.drops.count(InCongestion)
 		return packet{}, false

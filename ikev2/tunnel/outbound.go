@@ -104,6 +104,12 @@ func (o *outbound) sendOne(buf []byte, size int, now int64) {
 		o.t.drops.count(reason)
 		return
 	}
+	if l := c.limits.Load(); l != nil {
+		if reason, ok := l.admitOut(p.data, now); !ok {
+			o.t.drops.count(reason)
+			return
+		}
+	}
 	path := c.path.Load()
 	mtu := path.mtuFor(&p)
 	if len(p.data) > mtu && p.dontFrag {

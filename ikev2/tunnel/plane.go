@@ -84,7 +84,7 @@ func (t *Tunnel) newChild(c *esp.Child) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &child{id: c.ID, spi: c.In.SPI, in: in, out: out, policy: esp.NewPolicy(c), remote: rangesOf(c.Remote)}
+	n := &child{id: c.ID, session: c.Session, spi: c.In.SPI, in: in, out: out, policy: esp.NewPolicy(c), remote: rangesOf(c.Remote)}
 	n.path.Store(newPath(c.Path, out, t.config.MTU, t.config.OuterMTU))
 	return n, nil
 }
@@ -100,6 +100,7 @@ func (t *Tunnel) publish(c *child) error {
 		}
 		t.forget(other)
 	}
+	c.limits.Store(t.limits[c.session])
 	t.children[c.id] = c
 	t.spis.set(c.spi, c)
 	t.routes.add(c)

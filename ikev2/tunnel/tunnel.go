@@ -22,8 +22,9 @@ type Tunnel struct {
 	spis   *table[uint32, child]
 	routes *routes
 
-	mu       sync.Mutex // guards children, and writing to spis and routes
+	mu       sync.Mutex // guards children and limits, and writing to spis and routes
 	children map[esp.ChildID]*child
+	limits   map[string]*limits // by session, of those that have some
 
 	answers answerer
 
@@ -57,7 +58,7 @@ func Open(c Config) (*Tunnel, error) {
 	return &Tunnel{
 		config: c, name: name, queues: queues,
 		spis: newTable[uint32, child](), routes: newRoutes(),
-		children: map[esp.ChildID]*child{},
+		children: map[esp.ChildID]*child{}, limits: map[string]*limits{},
 	}, nil
 }
 
