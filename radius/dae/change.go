@@ -16,7 +16,10 @@ type key struct {
 	kind   codec.Type
 }
 
-const vendorWISPr = 14122
+const (
+	vendorWISPr    = 14122
+	vendorMikrotik = 14988
+)
 
 // changers put what the attribute set in a Grant into a Change.
 var changers = map[key]func(*Change, *auth.Grant){
@@ -27,6 +30,7 @@ var changers = map[key]func(*Change, *auth.Grant){
 	{0, rfc4849.NASFilterRule_Type}:       func(c *Change, g *auth.Grant) { c.Filter = &g.Filter },
 	{vendorWISPr, 7}:                      func(c *Change, g *auth.Grant) { c.RateUp = &g.RateUp },
 	{vendorWISPr, 8}:                      func(c *Change, g *auth.Grant) { c.RateDown = &g.RateDown },
+	{vendorMikrotik, 8}:                   func(c *Change, g *auth.Grant) { c.RateUp, c.RateDown = &g.RateUp, &g.RateDown },
 }
 
 // readChanges reads what is to change. Each value means what it means in

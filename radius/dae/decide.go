@@ -15,8 +15,9 @@ import (
 
 // Identity is this gateway as a request may name it (RFC 5176 §3).
 type Identity struct {
-	Identifier string       // NAS-Identifier
-	Addresses  []netip.Addr // NAS-IP-Address, NAS-IPv6-Address; none: not known, so none is refused
+	Identifier string // NAS-Identifier
+	// Owns tells whether an address is ours: NAS-IP-Address, NAS-IPv6-Address.
+	Owns func(netip.Addr) bool
 }
 
 // order is what an authentic request asks for.
@@ -91,6 +92,7 @@ func (o *order) accept(a *codec.AVP, ours *Identity) ErrorCause {
 	return 0
 }
 
+// hasAddress checks an address that is to be ours.
 func (i *Identity) hasAddress(a *codec.AVP) ErrorCause {
 	size := 4
 	if a.Type == rfc3162.NASIPv6Address_Type {
@@ -100,10 +102,8 @@ func (i *Identity) hasAddress(a *codec.AVP) ErrorCause {
 	if !ok || len(a.Attribute) != size {
 		return InvalidRequest
 	}
-	for _, own := range i.Addresses {
-		if own.Unmap() == is {
-			return 0
-		}
+	if i.Owns == nil || !i.Owns(is) {
+		return NASMismatch
 	}
-	return NASMismatch
+	return 0
 }

@@ -1,7 +1,9 @@
 package dae
 
 import (
+	"encoding/binary"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -12,7 +14,10 @@ import (
 	"layeh.com/radius/rfc2869"
 	"layeh.com/radius/rfc3162"
 	"layeh.com/radius/rfc4372"
+	"layeh.com/radius/rfc4849"
 	"layeh.com/radius/rfc6911"
+
+	"bridgehead/auth"
 )
 
 func station4(s string) *codec.AVP { return attr(rfc2865.CallingStationID_Type, s) }
@@ -111,6 +116,7 @@ func TestErrorCauses(t *testing.T) {
 		"405: Authorize-Only to disconnect":     {attrs: []*codec.AVP{session(phone.ID), number(rfc2865.ServiceType_Type, 17)}, cause: UnsupportedService},
 		"405: any other service":                {coa: true, attrs: []*codec.AVP{session(phone.ID), timeout, number(rfc2865.ServiceType_Type, 2)}, cause: UnsupportedService},
 		"407: a timeout of 0 s":                 {coa: true, attrs: []*codec.AVP{session(phone.ID), number(rfc2865.SessionTimeout_Type, 0)}, cause: InvalidValue},
+		"407: a filter nobody can read":         {coa: true, attrs: []*codec.AVP{session(phone.ID), attr(rfc4849.NASFilterRule_Type, "let everything pass")}, cause: InvalidValue},
 		"407: a timeout of three octets":        {coa: true, attrs: []*codec.AVP{session(phone.ID), attr(rfc2865.SessionTimeout_Type, "abc")}, cause: InvalidValue},
 		"501: this client may not disconnect":   {attrs: []*codec.AVP{session(phone.ID)}, given: func(c *Client) { c.NoDisconnect = true }, cause: Prohibited},
 		"501: this client may not change":       {coa: true, attrs: []*codec.AVP{session(phone.ID), timeout}, given: func(c *Client) { c.NoChange = true }, cause: Prohibited},
@@ -151,6 +157,14 @@ func TestManyByConfiguration(t *testing.T) {
 	b.wantAnswer(b.disconnect(user("alice")), SessionNotFound)
 }
 
+// vsa is a vendor's own attribute.
+func vsa(vendor uint32, kind byte, value string) *codec.AVP {
+	b := append(binary.BigEndian.AppendUint32(nil, vendor), kind, byte(len(value)+2))
+	return attr(rfc2865.VendorSpecific_Type, string(append(b, value...)))
+}
+
+func rate(n uint64) *uint64 { return &n }
+
 func TestCoAChangesWhatItSays(t *testing.T) {
 	for name, c := range map[string]struct {
 		attrs []*codec.AVP
@@ -159,11 +173,18 @@ func TestCoAChangesWhatItSays(t *testing.T) {
 		"Session-Timeout": {[]*codec.AVP{number(rfc2865.SessionTimeout_Type, 90)}, Change{SessionTimeout: 90 * time.Second}},
 		"both timeouts": {[]*codec.AVP{number(rfc2865.IdleTimeout_Type, 30), number(rfc2865.SessionTimeout_Type, 90)},
 			Change{SessionTimeout: 90 * time.Second, IdleTimeout: 30 * time.Second}},
+		"Acct-Interim-Interval": {[]*codec.AVP{number(rfc2869.AcctInterimInterval_Type, 600)}, Change{InterimInterval: 10 * time.Minute}},
+		"NAS-Filter-Rule, in two pieces": {[]*codec.AVP{attr(rfc4849.NASFilterRule_Type, "permit in ip from any to 10.1.0"), attr(rfc4849.NASFilterRule_Type, ".0/16")},
+			Change{Filter: &[]auth.FilterRule{{To: auth.FilterEnd{Prefix: netip.MustParsePrefix("10.1.0.0/16")}}}}},
+		"WISPr rates":         {[]*codec.AVP{vsa(vendorWISPr, 7, "\x00\x0f\x42\x40"), vsa(vendorWISPr, 8, "\x00\x00\x00\x00")}, Change{RateUp: rate(1e6), RateDown: rate(0)}},
+		"WISPr rate up alone": {[]*codec.AVP{vsa(vendorWISPr, 7, "\x00\x0f\x42\x40")}, Change{RateUp: rate(1e6)}},
+		"Mikrotik-Rate-Limit": {[]*codec.AVP{vsa(vendorMikrotik, 8, "1M/2M")}, Change{RateUp: rate(1e6), RateDown: rate(2e6)}},
+		"Termination-Action":  {[]*codec.AVP{number(rfc2865.TerminationAction_Type, 1), number(rfc2865.SessionTimeout_Type, 600)}, Change{Reauthenticate: true, SessionTimeout: 10 * time.Minute}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, nil)
 			b.wantAnswer(b.coa(append(c.attrs, attr(rfc2866.AcctMultiSessionID_Type, "m1"))...), 0)
-			if d := cmp.Diff(map[string]Change{phone.ID: c.want, laptop.ID: c.want}, b.gateway.changed); d != "" {
+			if d := cmp.Diff(map[string]Change{phone.ID: c.want, laptop.ID: c.want}, b.gateway.changed, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
 				t.Error(d)
 			}
 			b.wantEnded()

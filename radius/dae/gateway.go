@@ -15,6 +15,7 @@ type Session struct {
 	MultiID        string // Acct-Multi-Session-Id; empty: it has none
 	User           string
 	Remote, Local  netip.AddrPort // Calling- and Called-Station-Id
+	From           netip.Addr     // Calling-Station-Id as it was at the login, if without a port
 	IPv4, IPv6     netip.Addr     // zero where none
 	Port           uint32         // NAS-Port; 0: it has none
 	Class          [][]byte

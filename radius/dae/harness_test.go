@@ -110,7 +110,7 @@ func newBench(t *testing.T, change func(*Client)) *bench {
 	var err error
 	b.Server, err = NewServer(b.gateway, Config{
 		Clients:  []Client{client},
-		Identity: Identity{Identifier: "vpn.example.org", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:ffff::1")}},
+		Identity: Identity{Identifier: "vpn.example.org", Owns: func(a netip.Addr) bool { return a == phone.Local.Addr() || a == laptop.Local.Addr() }},
 	}, Options{Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)

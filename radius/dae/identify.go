@@ -33,7 +33,8 @@ type Query struct {
 // True tells whether all that q gives is true of a session.
 func (q *Query) True(s *Session) bool {
 	return fits(q.ID, s.ID) && fits(q.MultiID, s.MultiID) && fits(q.User, s.User) &&
-		fits(q.IPv4, s.IPv4) && fits(q.IPv6, s.IPv6) && station(q.Calling, s.Remote) && station(q.Called, s.Local) &&
+		fits(q.IPv4, s.IPv4) && fits(q.IPv6, s.IPv6) &&
+		(station(q.Calling, s.Remote) || q.Calling == netip.AddrPortFrom(s.From, 0)) && station(q.Called, s.Local) &&
 		(q.Port == nil || s.Port != 0 && *q.Port == s.Port) &&
 		(q.ChargeableUser == nil || bytes.Equal(q.ChargeableUser, s.ChargeableUser)) &&
 		!slices.ContainsFunc(q.Class, func(c []byte) bool {

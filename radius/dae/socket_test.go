@@ -172,7 +172,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{ours.named("vpn.example.org", x509.ExtKeyUsageServerAuth)}, ClientCAs: ours.pool()}
-	stop := serving(t, func(ctx context.Context) error { return b.ServeTLS(ctx, l, config) })
+	stop := serving(t, func(ctx context.Context) error { return b.ServeTLS(ctx, l, func() *tls.Config { return config }) })
 	dial := func(certificates ...tls.Certificate) *tls.Conn {
 		t.Helper()
 		conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: ours.pool(), ServerName: "vpn.example.org", Certificates: certificates})

@@ -27,12 +27,10 @@ const (
 	handshakes  = 32
 )
 
-// ServeTLS takes connections from l, whose clients must prove themselves by
-// certificates that config verifies, until ctx ends or l fails; it waits for
-// the requests under way and closes l.
-func (s *Server) ServeTLS(ctx context.Context, l net.Listener, config *tls.Config) error {
-	config = config.Clone()
-	config.ClientAuth, config.MinVersion = tls.RequireAndVerifyClientCert, max(config.MinVersion, tls.VersionTLS12)
+// ServeTLS takes connections from l until ctx ends or l fails; it waits for the
+// requests under way and closes l. Each connection asks config for our
+// certificate and for whose clients' certificates to take.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener, config func() *tls.Config) error {
 	var running sync.WaitGroup
 	defer l.Close()
 	defer running.Wait()
@@ -55,9 +53,17 @@ func (s *Server) ServeTLS(ctx context.Context, l net.Listener, config *tls.Confi
 		}
 		running.Go(func() {
 			defer func() { <-all }()
-			s.serveConn(ctx, tls.Server(conn, config), func() { <-early })
+			s.serveConn(ctx, tls.Server(conn, mutual(config())), func() { <-early })
 		})
 	}
+}
+
+// mutual has clients prove themselves by certificates.
+func mutual(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.ClientAuth, config.MinVersion = tls.RequireAndVerifyClientCert, max(config.MinVersion, tls.VersionTLS12)
+	config.SessionTicketsDisabled = true // the keys of tickets would end with the connection
+	return config
 }
 
 // welcome counts a connection in. One from nowhere near a client, or one too
