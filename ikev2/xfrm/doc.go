@@ -33,7 +33,8 @@
 // the old one is removed, so no packet is without one.
 //
 // A Child SA that was rekeyed still receives for Config.Linger once it is
-// removed, but no longer than those after it are there: what the peer sent on it
+// removed, but no longer than those after it are there, and of many in short
+// order the latest four do: what the peer sent on it
 // may be taken up after its DELETE, since IKE and ESP come by different ways
 // through a host.
 //

@@ -5,10 +5,19 @@ import (
 	"time"
 )
 
+// maxLingering bounds how many lingering states a peer that rekeys without end
+// has.
+const maxLingering = 4
+
 // linger keeps the inbound state of c, which goes, for a while: what the peer
 // sent on it may be taken up after the DELETE that ends it, since IKE and ESP
 // come by different ways through the hosts. p.mu is held.
 func (p *Plane) linger(r *change, c *child) {
+	if former := c.flow.lingering; len(former) == maxLingering {
+		former[0].ending.Stop()
+		p.retireInbound(r, former[0])
+		c.flow.lingering = slices.Delete(former, 0, 1)
+	}
 	c.flow.lingering = append(c.flow.lingering, c)
 	c.ending = time.AfterFunc(p.config.Linger, func() {
 		p.mu.Lock()

@@ -3,6 +3,8 @@ package xfrm
 import (
 	"testing"
 	"time"
+
+	"bridgehead/ikev2/esp"
 )
 
 // TestRekeyedLingers: what was rekeyed and removed receives for a while, its
@@ -60,6 +62,25 @@ func TestRekeyedLingers(t *testing.T) {
 		again.In.SPI = testChild(1, 1).In.SPI
 		must(t, p.Install(t.Context(), again))
 		carried(t, p, 300)
+	})
+	t.Run("few of many", func(t *testing.T) {
+		p, k := begin(t, time.Hour)
+		const last = 10
+		for n := esp.ChildID(2); n < last; n++ {
+			must(t, p.Rekey(t.Context(), n, testChild(n+1, 1)))
+			must(t, p.Remove(t.Context(), n))
+		}
+		for n := esp.ChildID(1); n <= last; n++ {
+			id := stateID{testPath(1).Local.Addr(), testChild(n, 1).In.SPI}
+			if _, there := k.states[id]; there != (n >= last-maxLingering) {
+				t.Errorf("%d of %d receives: %v", n, last, there)
+			}
+		}
+		carried(t, p, 300)
+		must(t, p.Remove(t.Context(), last))
+		if len(k.states) != 2 || len(k.policies) != 6 {
+			t.Errorf("%d states and %d policies are left", len(k.states)-2, len(k.policies)-6)
+		}
 	})
 	t.Run("never", func(t *testing.T) {
 		p, k := begin(t, -1)
