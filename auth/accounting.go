@@ -70,6 +70,9 @@ type End struct {
 	Time  time.Time
 }
 
+// PortID names the port that a session is on, in words.
+func PortID(session string) string { return "ikev2-" + session }
+
 // Port is a number for a session that stays as long as it does: the low 31 bits
 // of its id, which is hexadecimal; 0 for another id.
 func Port(session string) uint32 {

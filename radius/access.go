@@ -49,26 +49,31 @@ func (a *access) about(peer auth.Peer) codec.Attributes {
 	} else if local.Is6() {
 		attrs.Add(rfc3162.NASIPv6Address_Type, local.AsSlice())
 	}
+	attrs.Add(rfc2865.NASPort_Type, codec.NewInteger(auth.Port(peer.Session)))
+	text(rfc2869.NASPortID_Type, auth.PortID(peer.Session))
 	attrs.Add(rfc2865.NASPortType_Type, codec.NewInteger(uint32(rfc2865.NASPortType_Value_Virtual)))
 	attrs.Add(rfc2865.ServiceType_Type, codec.NewInteger(uint32(rfc2865.ServiceType_Value_FramedUser)))
-	text(rfc2865.CalledStationID_Type, a.station(peer.Local))
-	text(rfc2865.CallingStationID_Type, a.station(peer.Remote))
+	text(rfc2865.CalledStationID_Type, Station(peer.Local, a.stationPort))
+	text(rfc2865.CallingStationID_Type, Station(peer.Remote, a.stationPort))
 	text(rfc2866.AcctSessionID_Type, peer.Session)
 	info := "IKEv2"
-	if peer.Client != "" {
-		info += " " + peer.Client
+	for _, word := range []string{peer.Client, peer.Session} { // as accounting has it
+		if word != "" {
+			info += " " + word
+		}
 	}
 	text(rfc2869.ConnectInfo_Type, info)
 	return attrs
 }
 
-// station is an address as Called- and Calling-Station-Id have it.
-func (a *access) station(at netip.AddrPort) string {
+// Station is an address as Called- and Calling-Station-Id have it, with or
+// without the port.
+func Station(at netip.AddrPort, port bool) string {
 	if !at.IsValid() {
 		return ""
 	}
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-	if a.stationPort {
+	if port {
 		return at.String()
 	}
 	return at.Addr().String()

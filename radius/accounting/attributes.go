@@ -102,7 +102,7 @@ func (n NAS) session(s auth.Session, r record, now time.Time) codec.Attributes {
 	l.address(rfc2865.NASIPAddress_Type, rfc3162.NASIPv6Address_Type, s.Local.Addr())
 	l.number(rfc2865.NASPort_Type, auth.Port(s.ID))
 	l.number(rfc2865.NASPortType_Type, uint32(rfc2865.NASPortType_Value_Virtual))
-	l.text(rfc2869.NASPortID_Type, PortID(s.ID))
+	l.text(rfc2869.NASPortID_Type, auth.PortID(s.ID))
 	l.number(rfc2865.ServiceType_Type, uint32(rfc2865.ServiceType_Value_FramedUser))
 	l.text(rfc2865.CalledStationID_Type, n.Station(s.Local))
 	l.text(rfc2865.CallingStationID_Type, n.Station(s.Remote))
@@ -141,9 +141,6 @@ func (l *list) carried(r record) {
 	l.number(rfc2869.AcctOutputGigawords_Type, uint32(r.Totals.BytesOut>>32))
 	l.number(rfc2866.AcctOutputPackets_Type, uint32(r.Totals.PacketsOut))
 }
-
-// PortID names the port that a session is on.
-func PortID(session string) string { return "ikev2-" + session }
 
 // connectInfo describes the connection, with the id that stands in the log.
 func connectInfo(s auth.Session) string {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	codec "layeh.com/radius"
-	"layeh.com/radius/rfc2865"
 	"layeh.com/radius/rfc2866"
 
 	"bridgehead/auth"
@@ -215,6 +214,16 @@ func (s *scene) crash() {
 	s.open()
 }
 
+// restart ends the spool in order, but for Off, and opens it again.
+func (s *scene) restart() {
+	s.Helper()
+	s.stop()
+	if err := s.Close(); err != nil {
+		s.Error(err)
+	}
+	s.open()
+}
+
 // settle lets everything happen that happens within a time.
 func (s *scene) settle(d time.Duration) {
 	time.Sleep(d)
@@ -262,5 +271,3 @@ func values(a codec.Attributes, t codec.Type) []string {
 	}
 	return list
 }
-
-var _ = rfc2865.Class_Type

@@ -79,6 +79,7 @@ func (s *Spool) complain(text string) {
 	}
 	s.config.Log.Error(text, slog.Int64("octets", s.used), slog.Int64("limit", s.config.Limit), slog.Uint64("interims_dropped", s.full.dropped),
 		slog.String("advice", "have the RADIUS server answer, or raise accounting.spool_limit"))
+	s.config.Notice(text)
 	s.full = fullness{said: now}
 }
 

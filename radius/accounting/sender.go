@@ -118,6 +118,21 @@ func (s *Spool) arrange(a *account) {
 	s.ready = append(s.ready, a)
 }
 
+// arrangeAll has all sent that may be, what waits longest first; the lock is
+// held.
+func (s *Spool) arrangeAll() {
+	var waiting []*account
+	for _, a := range s.accounts {
+		if a.next < a.end {
+			waiting = append(waiting, a)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *account) int { return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.id, b.id)) })
+	for _, a := range waiting {
+		s.arrange(a)
+	}
+}
+
 // may tells whether an account's epoch has come so far.
 func (s *Spool) may(a *account) bool {
 	current := s.epochs[0]
@@ -139,9 +154,7 @@ func (e *epoch) waited() bool { return e.accounts <= e.aside }
 func (s *Spool) advance() {
 	for len(s.epochs) > 1 && s.epochs[0].on == nil && s.epochs[0].off == nil && s.epochs[0].waited() {
 		s.epochs = s.epochs[1:]
-		for _, a := range s.accounts {
-			s.arrange(a)
-		}
+		s.arrangeAll()
 	}
 	for _, a := range [...]*account{s.epochs[0].on, s.epochs[0].off} {
 		if a != nil {
@@ -200,12 +213,11 @@ func (s *Spool) deliver(ctx context.Context, a *account) (uint32, kind, error) {
 // answered takes that a server has a record; the lock is held.
 func (s *Spool) answered(a *account, n uint32, k kind) {
 	s.figures.count(k)
-	if a.tries > 0 && !s.healthy {
-		s.config.Log.Info("accounting is answered again")
-	}
 	a.tries, a.refused = 0, 0
 	if !s.healthy {
 		s.healthy = true
+		s.config.Log.Info("accounting is answered again")
+		s.config.Notice("accounting is answered again")
 		s.hurry()
 	}
 	if a.aside {
@@ -260,6 +272,7 @@ func (s *Spool) unanswered(a *account, err error) {
 	s.figures.Retried++
 	if s.healthy {
 		s.config.Log.Warn("accounting is not answered; the records stay on disk until they are", slog.Any("error", err))
+		s.config.Notice("accounting is not answered; its records stay on disk until it is: " + err.Error())
 	}
 	s.healthy = false
 	a.tries++
@@ -315,9 +328,7 @@ func (s *Spool) finish(a *account) {
 	case kindOn:
 		a.epoch.on = nil
 		if a.epoch == s.epochs[0] { // all that waited for it
-			for _, other := range s.accounts {
-				s.arrange(other)
-			}
+			s.arrangeAll()
 		}
 	case kindOff:
 		a.epoch.off = nil

@@ -67,6 +67,8 @@ type Config struct {
 	Now  func() time.Time // nil: time.Now
 	Rand io.Reader        // nil: crypto/rand.Reader
 	Log  *slog.Logger     // nil: none
+	// Notice hears of trouble and of its end, in a sentence; nil: nobody does.
+	Notice func(text string)
 }
 
 const (
@@ -96,6 +98,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Notice == nil {
+		c.Notice = func(string) {}
 	}
 	if c.NAS.Station == nil {
 		c.NAS.Station = func(a netip.AddrPort) string { return a.Addr().Unmap().String() }
@@ -175,9 +180,7 @@ func Open(c Config) (*Spool, error) {
 	if s.store, err = openStore(c.Path, s.recover); err != nil {
 		return nil, err
 	}
-	for _, a := range s.accounts {
-		s.arrange(a)
-	}
+	s.arrangeAll()
 	s.advance()
 	return s, nil
 }
