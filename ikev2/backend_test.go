@@ -81,7 +81,13 @@ func TestBackendThatMisbehaves(t *testing.T) {
 				answer = p.request(message.ExchangeAuth, &message.EAP{Packet: []byte{2, 7, 0, 5, 1}})
 			}
 			p.wantState(c.name, StateRefused)
-			if e := message.Find[*message.EAP](answer); !c.atOnce && c.cause != CauseTooManyRounds && (e == nil || e.Packet[0] != 4) {
+			e := message.Find[*message.EAP](answer)
+			switch {
+			case c.cause == CauseAuthUnavailable:
+				if e != nil || message.FindNotify(answer, message.TemporaryFailure) == nil {
+					t.Errorf("the answer %s does not tell an outage", describe(answer))
+				}
+			case !c.atOnce && c.cause != CauseTooManyRounds && (e == nil || e.Packet[0] != 4):
 				t.Errorf("the answer %s is no EAP-Failure", describe(answer))
 			}
 			if rs := w.refusals(); len(rs) != 1 || rs[0].Cause != c.cause {

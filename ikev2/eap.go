@@ -132,9 +132,9 @@ func (sa *SA) goesOn(now time.Time, j *eapStep, out *Outbox) bool {
 	cause, evidence := j.step.Reason.Cause, j.step.Reason.Evidence
 	switch {
 	case j.err != nil:
-		sa.refuse(now, &PeerFault{Cause: CauseAuthUnavailable, Err: j.err, answer: eapFailure(l.lastEAP)}, out)
+		sa.refuse(now, &PeerFault{Cause: CauseAuthUnavailable, Err: j.err, outage: true}, out)
 	case !fitsVerdict(j.step):
-		sa.refuse(now, &PeerFault{Cause: CauseAuthUnavailable, Err: errVerdict, answer: eapFailure(l.lastEAP)}, out)
+		sa.refuse(now, &PeerFault{Cause: CauseAuthUnavailable, Err: errVerdict, outage: true}, out)
 	case j.step.Verdict == auth.Continue && len(j.step.Packet) >= eapHeaderLen:
 		l.refused = j.step.Reason
 		if cause != "" {
@@ -145,7 +145,7 @@ func (sa *SA) goesOn(now time.Time, j *eapStep, out *Outbox) bool {
 	case j.step.Verdict == auth.Reject:
 		sa.refuse(now, &PeerFault{Cause: orCause(cause, CauseAuthRejected), Evidence: evidence, answer: failure}, out)
 	case j.step.Verdict == auth.Unavailable:
-		sa.refuse(now, &PeerFault{Cause: orCause(cause, CauseAuthUnavailable), Evidence: evidence, answer: failure}, out)
+		sa.refuse(now, &PeerFault{Cause: orCause(cause, CauseAuthUnavailable), Evidence: evidence, outage: true}, out)
 	default: // Accept before the client said anything, or nothing to relay
 		sa.refuse(now, &GatewayFault{Cause: CauseNoMSK, Err: errors.New("the backend gave no EAP packet to relay")}, out)
 	}

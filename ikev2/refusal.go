@@ -253,6 +253,7 @@ type PeerFault struct {
 
 	data   []byte // of the notification
 	answer []byte // an EAP packet that goes out instead of the notification
+	outage bool   // the login could not be judged, whatever the cause
 }
 
 // syntaxFault is a message that is not as the RFC's section demands.

@@ -34,6 +34,8 @@ func (sa *SA) refusalAnswer(cause Cause, err error) []message.Payload {
 	switch {
 	case !errors.As(err, &fault):
 		return []message.Payload{status(notifyFor(cause), nil)}
+	case fault.outage: // an EAP-Failure would have the user type the password again
+		return []message.Payload{status(message.TemporaryFailure, nil)}
 	case fault.answer == nil || sa.state == StateAwaitAuth: // there is no EAP yet
 		return []message.Payload{status(notifyFor(cause), fault.data)}
 	}
