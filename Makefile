@@ -6,7 +6,7 @@ GO ?= go
 DIR ?=
 FUZZTIME ?= 10s
 
-.PHONY: build test deps static unit fuzz net clients bench test-vectors clean
+.PHONY: build test deps static unit fuzz net clients bench lab-test test-vectors clean
 
 build: ## the program, as bin/bridgehead
 	$(GO) build -trimpath -o bin/bridgehead ./cmd/bridgehead
@@ -39,6 +39,9 @@ clients: build deps ## the table of clients and what each went through (root)
 
 bench: build deps ## side by side with strongSwan, as ratios (root)
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags bench -count 1 -timeout 60m -v ./integration/compare | grep -vE '^(=== RUN|PASS| *--- PASS)'
+
+lab-test: build ## the compose lab, where Docker is installed (root, if no daemon runs)
+	@integration/compose/test.sh
 
 test-vectors: ## replays captured exchanges: make test-vectors DIR=folder
 	@test -n "$(DIR)" || { echo "usage: make test-vectors DIR=folder-of-captures"; exit 2; }
