@@ -11,7 +11,7 @@ packages=(
   libstrongswan-standard-plugins libstrongswan-extra-plugins
   network-manager strongswan-nm dbus-daemon
   user-mode-linux kmod # a kernel with ESP
-  freeradius freeradius-utils eapoltest
+  freeradius freeradius-utils eapoltest sqlite3
 )
 
 missing=()

@@ -27,16 +27,23 @@ type FreeRADIUSConfig struct {
 	Users  string // the text of its users file
 	EAP    string // the method that it asks for first; empty: mschapv2
 	Port   int    // on 127.0.0.1 and ::1, UDP, and TLS over TCP; 0: a free one
+	// Accounting is the port for accounting, UDP on 127.0.0.1; 0: a free one.
+	Accounting int
+	// On is where it runs; nil: on the host itself.
+	On *Namespace
 	// Server and Authority are its certificate and the one that it takes
 	// clients' certificates from.
 	Server, Authority *Certificate
 }
 
-// FreeRADIUS is a running FreeRADIUS on the host's own loopback.
+// FreeRADIUS is a running FreeRADIUS.
 type FreeRADIUS struct {
 	*Process
-	Port int
-	t    testing.TB
+	Port, Accounting int
+	// Database is the SQLite file with a row for each accounting record. It
+	// outlives this process for the next one on the same port.
+	Database string
+	t        testing.TB
 }
 
 // StartFreeRADIUS runs FreeRADIUS and returns once it serves.
@@ -48,8 +55,11 @@ func (l *Lab) StartFreeRADIUS(c FreeRADIUSConfig) *FreeRADIUS {
 	if c.Port == 0 {
 		c.Port = freePort(l.t)
 	}
+	if c.Accounting == 0 {
+		c.Accounting = freePort(l.t)
+	}
 	dir := l.Dir(fmt.Sprintf("freeradius-%d", c.Port))
-	for _, name := range []string{"radiusd.conf", "modules.conf"} {
+	for _, name := range []string{"radiusd.conf", "modules.conf", "accounting.conf", "schema.sql"} {
 		text, err := freeradiusFiles.ReadFile("freeradius/" + name)
 		if err != nil {
 			l.t.Fatal(err)
@@ -62,9 +72,14 @@ func (l *Lab) StartFreeRADIUS(c FreeRADIUSConfig) *FreeRADIUS {
 	c.Authority.Write(filepath.Join(dir, "certs/ca.pem"))
 
 	cmd := exec.Command(freeradiusPath, "-f", "-xx", "-l", "stdout", "-d", dir, "-n", "radiusd")
-	cmd.Env = append(os.Environ(), "LAB_DIR="+dir, "LAB_SECRET="+c.Secret, "LAB_EAP="+c.EAP, "LAB_PORT="+strconv.Itoa(c.Port))
-	host := &Namespace{lab: l, t: l.t}
-	s := &FreeRADIUS{Process: host.StartCommand(5*time.Second, cmd), Port: c.Port, t: l.t}
+	cmd.Env = append(os.Environ(), "LAB_DIR="+dir, "LAB_SECRET="+c.Secret, "LAB_EAP="+c.EAP, "LAB_PORT="+strconv.Itoa(c.Port), "LAB_ACCT_PORT="+strconv.Itoa(c.Accounting))
+	if c.On == nil {
+		c.On = &Namespace{lab: l, t: l.t}
+	} else {
+		ip := c.On.Command(cmd.Path, cmd.Args[1:]...)
+		ip.Env, cmd = cmd.Env, ip
+	}
+	s := &FreeRADIUS{Process: c.On.StartCommand(5*time.Second, cmd), Port: c.Port, Accounting: c.Accounting, Database: filepath.Join(dir, "accounting.sqlite"), t: l.t}
 	Eventually(l.t, 20*time.Second, "FreeRADIUS to serve", func() bool {
 		select {
 		case <-s.Exited():
@@ -80,6 +95,24 @@ func (l *Lab) StartFreeRADIUS(c FreeRADIUSConfig) *FreeRADIUS {
 		}
 	})
 	return s
+}
+
+// AccountingAddress is where it takes accounting on 127.0.0.1.
+func (s *FreeRADIUS) AccountingAddress() string { return fmt.Sprintf("127.0.0.1:%d", s.Accounting) }
+
+// Records asks its database about the table "records", and gives the rows'
+// columns.
+func (s *FreeRADIUS) Records(query string) [][]string {
+	s.t.Helper()
+	out, err := exec.Command("sqlite3", "-readonly", "-cmd", ".timeout 5000", s.Database, query).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("sqlite3: %v: %s", err, out)
+	}
+	var rows [][]string
+	for line := range strings.Lines(string(out)) {
+		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "|"))
+	}
+	return rows
 }
 
 // Address is where it serves on 127.0.0.1.
