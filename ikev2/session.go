@@ -71,6 +71,7 @@ type SessionInfo struct {
 	Quirks     []Quirk // allowances made for it
 	Remote     netip.AddrPort
 	Local      netip.AddrPort
+	From       netip.Addr // where it logged in from
 	IPv4, IPv6 netip.Addr // zero where none
 	State      State
 	Since      time.Time     // when it came up, or when the login began
@@ -99,7 +100,7 @@ func (sa *SA) info() SessionInfo {
 	s := sa.session
 	g := sa.given()
 	i := SessionInfo{
-		ID: s.id, User: s.user, Client: s.client.String(), Quirks: s.quirks.list(), Remote: sa.path.remote, Local: sa.path.local,
+		ID: s.id, User: s.user, Client: s.client.String(), Quirks: s.quirks.list(), Remote: sa.path.remote, Local: sa.path.local, From: s.from,
 		IPv4: s.lease.IPv4, IPv6: s.lease.IPv6, State: sa.state, Since: s.begun, Took: s.took,
 		IKE: sa.suite.String(), Encap: sa.nat.encap(), Children: sa.childIDs(),
 		Routes: g.routes, DNS: g.dns, Domains: g.domains, DHCPServer: sa.dhcpServer(), Usage: s.past.usage(),

@@ -18,6 +18,7 @@ type Config struct {
 	Addresses Addresses
 	Pools     []NamedPool    // [pools.NAME], in the order of the files; empty: only the default one
 	RADIUS    []RADIUSServer // [radius.NAME], in the order of the files; empty: none
+	DAE       DAE
 	IKE       IKE
 	ESP       ESP
 	Sessions  Sessions

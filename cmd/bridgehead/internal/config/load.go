@@ -167,6 +167,11 @@ func unknownSection(path string, at locator) Problem {
 	p := Problem{Severity: SeverityError, Cause: CauseUnknownSection, Setting: path, Message: fmt.Sprintf("unknown section [%.80s]", path)}
 	first, name, _ := strings.Cut(path, ".")
 	t, in := tableOf(first)
+	for _, other := range tables() {
+		if rest, below := strings.CutPrefix(path, other.name+"."); below {
+			t, name, in = other, rest, true
+		}
+	}
 	switch {
 	case in && name == t.reserved:
 		p.Message, p.Hint = "the "+t.one+" "+name+" cannot be named", t.where

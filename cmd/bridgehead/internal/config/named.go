@@ -22,18 +22,15 @@ type table struct {
 }
 
 // tables are all of them.
-func tables() []table { return []table{poolTable, radiusTable} }
+func tables() []table { return []table{poolTable, radiusTable, daeClientTable} }
 
 // named finds the table of a section, and the name in it. A section within a
 // named one, such as [radius.campus.tls], is found, too.
 func named(section string) (t table, name string, ok bool) {
-	first, rest, _ := strings.Cut(section, ".")
-	name, _, within := strings.Cut(rest, ".")
-	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
-		return table{}, "", false
-	}
 	for _, t := range tables() {
-		if t.name != first || t.reserved == name {
+		rest, below := strings.CutPrefix(section, t.name+".")
+		name, _, within := strings.Cut(rest, ".")
+		if !below || name == "" || t.reserved == name || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
 			continue
 		}
 		holds := !within || slices.ContainsFunc(t.settings(name), func(s setting) bool { return s.section() == section })

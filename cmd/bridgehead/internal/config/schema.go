@@ -201,6 +201,12 @@ var schema = []setting{
 	one("auth.radius.framed_mtu", "longest EAP packet that servers send, octets (RFC 3579)", number(64, 4000), func(c *Config) *int { return &c.Auth.RADIUS.FramedMTU }),
 	one("auth.radius.step_time", `how long a server may take for one answer; "0": as long as the login may, and 10s with Android`, durationKind(), func(c *Config) *time.Duration { return &c.Auth.RADIUS.StepTime }),
 
+	many("dae.listen", "addresses for Disconnect- and CoA-Requests over UDP (RFC 5176), the port being 3799; none listed: none is taken", socketKind(daePort), func(c *Config) *[]netip.AddrPort { return &c.DAE.Listen }),
+	many("dae.tls.listen", "the same over TLS (RFC 6614), the port being 2083", socketKind(daeTLSPort), func(c *Config) *[]netip.AddrPort { return &c.DAE.TLS.Listen }),
+	one("dae.tls.ca", "PEM file with who may sign the clients' certificates", optional(pathKind()), func(c *Config) *string { return &c.DAE.TLS.CA }),
+	one("dae.tls.certificate", `PEM file with the gateway's certificate to the clients, leaf or leaf and chain; "": the first of server.certificate`, optional(pathKind()), func(c *Config) *string { return &c.DAE.TLS.Certificate }),
+	one("dae.tls.key", `PEM file with its key; "": the first of server.key`, optional(pathKind()), func(c *Config) *string { return &c.DAE.TLS.Key }),
+
 	one("log.level", "what is logged", levelKind(), func(c *Config) *slog.Level { return &c.Log.Level }),
 	one("log.format", "how it is written", choice(LogAuto, LogText, LogJSON), func(c *Config) *string { return &c.Log.Format }),
 

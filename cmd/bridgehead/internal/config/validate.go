@@ -43,6 +43,7 @@ func (c *Config) validate() []Problem {
 	problems = append(problems, c.validatePolicies()...)
 	problems = append(problems, c.validateSplit()...)
 	problems = append(problems, c.validateRADIUS()...)
+	problems = append(problems, c.validateDAE()...)
 	return append(problems, c.validateFiles()...)
 }
 

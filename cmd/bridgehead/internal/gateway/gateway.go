@@ -62,6 +62,7 @@ type Gateway struct {
 	script      *hostnet.Script    // nil: no program hears of sessions
 	informs     *informs           // nil: DHCPINFORM is not answered
 	responder   *ikev2.Responder
+	dynamic     *dynamic // nil: nobody ends or changes sessions over RADIUS
 	admin       *admin.Server
 
 	closers []func() error // what New opened, undone in reverse
@@ -81,7 +82,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 		func(context.Context) error { return forbidCoreDumps() },
 		g.openIdentities, g.openAuthority, g.openLeases, g.choosePlane,
 		func(context.Context) error { return g.openInforms(g.choice.kernel) }, g.openTransport, g.openPlane,
-		g.openAnnouncer, g.openScript, g.makeResponder,
+		g.openAnnouncer, g.openScript, g.makeResponder, g.openDAE,
 		func(context.Context) error { return g.listenAdmin(registry) },
 		g.prepareHost,
 	} {
@@ -93,7 +94,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 		sessions: g.responder.Sessions, counters: g.responder.Counters, halfOpen: g.responder.HalfOpen, pools: g.pools.Usage,
 		transport: g.transport.Stats, drops: g.plane.drops, carried: g.plane.carried, certificates: g.leaves,
 	}})
-	registry.MustRegister(g.informs)
+	registry.MustRegister(g.informs, g.dynamic)
 	g.metrics.reloaded(g.started, nil)
 	return g, nil
 }

@@ -197,6 +197,10 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 		RADIUS: config.AuthRADIUS{Method: "x", Identity: "x", NASIdentifier: "x", FramedMTU: 1, StepTime: 1},
 	}
 	next.RADIUS = []config.RADIUSServer{{Name: "x"}}
+	next.DAE = config.DAE{
+		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, Clients: []config.DAEClient{{Name: "x"}},
+		TLS: config.DAETLS{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, CA: "x", Certificate: "x", Key: "x"},
+	}
 	next.Log = config.Log{Level: slog.LevelDebug, Format: "x"}
 	next.Paths = config.Paths{State: "x", Control: "x"}
 

@@ -23,6 +23,9 @@ func LoadConfig(path string) (*config.Config, []config.Problem, error) {
 		if !blamed(problems, "auth.") && !blamed(problems, "radius.") {
 			problems = append(problems, checkBackend(c)...)
 		}
+		if !blamed(problems, "dae.") && !blamed(problems, "server.") {
+			problems = append(problems, checkDAE(c)...)
+		}
 		if !blamed(problems, "addresses.") && !blamed(problems, "dataplane.") {
 			problems = append(problems, checkHost(c)...)
 		}

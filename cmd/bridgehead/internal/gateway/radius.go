@@ -1,17 +1,12 @@
 package gateway
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -59,7 +54,7 @@ func planRADIUS(c *config.Config) (*radiusPlan, []config.Problem) {
 	for _, list := range c.RADIUSGroups() {
 		group := radiusGroup{realms: list[0].Realms}
 		for _, s := range list {
-			r := serverReader{config: c, server: s, digest: digest}
+			r := serverReader{server: s, partnerFiles: partnerFiles{config: c, setting: s.Setting, digest: digest}}
 			group.servers = append(group.servers, r.read())
 			problems = append(problems, r.problems...)
 		}
@@ -71,10 +66,8 @@ func planRADIUS(c *config.Config) (*radiusPlan, []config.Problem) {
 
 // serverReader reads one [radius.NAME] and the files it names.
 type serverReader struct {
-	config   *config.Config
-	server   config.RADIUSServer
-	digest   io.Writer
-	problems []config.Problem
+	partnerFiles
+	server config.RADIUSServer
 }
 
 func (r *serverReader) read() radius.ServerConfig {
@@ -92,99 +85,18 @@ func (r *serverReader) read() radius.ServerConfig {
 		}
 		return out
 	}
-	out.Secret = r.secret()
+	out.Secret = r.secret(s.Secret)
 	return out
-}
-
-// fault notes what keeps the server from being used.
-func (r *serverReader) fault(key, text, hint string) {
-	setting := r.server.Setting(key)
-	r.problems = append(r.problems, r.config.At(setting, -1, setting+": "+text, hint))
-}
-
-// warn notes what works, but not well.
-func (r *serverReader) warn(key, text, hint string) {
-	setting := r.server.Setting(key)
-	r.problems = append(r.problems, r.config.Warn(setting, -1, setting+": "+text, hint))
-}
-
-// Bounds of what is shared with a server, octets.
-const (
-	mostSecret  = 4096
-	shortSecret = 16 // RFC 2865 §3
-)
-
-// secret reads what is shared with the server: every octet of the file counts
-// but one line feed at its end.
-func (r *serverReader) secret() auth.Secret {
-	path := r.server.Secret
-	if name, ok := strings.CutPrefix(path, config.CredentialPrefix); ok {
-		folder := os.Getenv("CREDENTIALS_DIRECTORY")
-		if folder == "" {
-			r.fault("secret_file", "systemd handed no credentials to this process", "expected LoadCredential="+name+":FILE in the unit; outside of it, name the file itself")
-			return nil
-		}
-		path = filepath.Join(folder, name)
-	}
-	secret, err := readAtMost(path, mostSecret)
-	if err != nil {
-		r.fault("secret_file", err.Error(), "expected a file with what the server shares with this gateway")
-		return nil
-	}
-	secret = bytes.TrimSuffix(secret, []byte("\n"))
-	fmt.Fprintln(r.digest, len(secret), sha256.Sum256(secret))
-	const better = "expected 16 random octets or more; make them with: openssl rand -base64 24"
-	switch n := len(secret); {
-	case n == 0:
-		r.fault("secret_file", path+" holds no secret", better)
-	case string(secret) == "testing123":
-		r.warn("secret_file", "the secret is the one of the examples, which everybody knows", better)
-	case n < shortSecret:
-		r.warn("secret_file", fmt.Sprintf("the secret has %d octets: whoever sees packets can guess it", n), better)
-	}
-	return secret
 }
 
 // tls reads whom to trust and the gateway's own certificate.
 func (r *serverReader) tls() *tls.Config {
 	t := r.server.TLS
-	out := &tls.Config{ServerName: t.Name, MinVersion: tls.VersionTLS12}
-	if authority, err := readAtMost(t.CA, 1<<20); err != nil {
-		r.fault("tls.ca", err.Error(), "expected a PEM file with who may sign the server's certificate")
-	} else {
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(authority) {
-			r.fault("tls.ca", t.CA+" holds no certificate", "expected a PEM file with who may sign the server's certificate")
-		}
-		fmt.Fprintln(r.digest, sha256.Sum256(authority))
+	out := &tls.Config{ServerName: t.Name, MinVersion: tls.VersionTLS12, RootCAs: r.authority("tls.ca", t.CA)}
+	if pair, ok := r.certificate("tls.certificate", t.Certificate, t.Key); ok {
+		out.Certificates = []tls.Certificate{pair}
 	}
-	pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
-	if err != nil {
-		r.fault("tls.certificate", err.Error(), "expected PEM files with the gateway's certificate and its key")
-		return out
-	}
-	for _, der := range pair.Certificate {
-		fmt.Fprintln(r.digest, sha256.Sum256(der))
-	}
-	if now := time.Now(); now.After(pair.Leaf.NotAfter) || now.Before(pair.Leaf.NotBefore) {
-		r.warn("tls.certificate", fmt.Sprintf("the gateway's certificate is good from %s to %s", pair.Leaf.NotBefore.Format(time.DateOnly), pair.Leaf.NotAfter.Format(time.DateOnly)), "the server refuses it; renew it")
-	}
-	out.Certificates = []tls.Certificate{pair}
 	return out
-}
-
-// readAtMost reads a file that is not larger than expected.
-func readAtMost(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // opened for reading alone
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(b)) > most {
-		err = fmt.Errorf("%s is larger than %d octets", path, most)
-	}
-	return b, err
 }
 
 // nasIdentifier is the gateway's name to the servers.

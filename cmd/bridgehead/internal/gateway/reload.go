@@ -68,7 +68,14 @@ func (g *Gateway) reload(ctx context.Context) (admin.Reloaded, error) {
 	}
 	r.Changed = append(r.Changed, taken.changed()...)
 	merged := merge(running, next)
+	dynamic, err := readDAE(merged)
+	if err != nil {
+		return r, err
+	}
 	if err := g.responder.Reconfigure(ctx, g.responderConfig(merged, identities)); err != nil {
+		return r, err
+	}
+	if err := g.dynamic.take(dynamic); err != nil {
 		return r, err
 	}
 	taken.keep()
@@ -84,11 +91,12 @@ func (g *Gateway) reload(ctx context.Context) (admin.Reloaded, error) {
 // over the same ones.
 func reloadable(setting string) bool {
 	switch setting {
-	case "server.certificate", "server.key", "server.chain", "addresses.dns", "addresses.subnets", "addresses.domains", "log.level":
+	case "server.certificate", "server.key", "server.chain", "addresses.dns", "addresses.subnets", "addresses.domains", "log.level",
+		"dae.tls.ca", "dae.tls.certificate", "dae.tls.key":
 		return true
 	}
 	section, _, _ := strings.Cut(setting, ".")
-	return section == "ike" || section == "esp" || section == "sessions" || section == "radius" || strings.HasPrefix(setting, "auth.radius.") || strings.HasPrefix(setting, "auth.file.")
+	return section == "ike" || section == "esp" || section == "sessions" || section == "radius" || strings.HasPrefix(setting, "auth.radius.") || strings.HasPrefix(setting, "auth.file.") || strings.HasPrefix(setting, "dae.clients.")
 }
 
 // merge is the running configuration with the reloadable settings of next.
@@ -99,6 +107,8 @@ func merge(running, next *config.Config) *config.Config {
 	c.Sessions = next.Sessions
 	c.IKE, c.ESP, c.Auth.File, c.Log.Level = next.IKE, next.ESP, next.Auth.File, next.Log.Level
 	c.Auth.RADIUS, c.RADIUS = next.Auth.RADIUS, next.RADIUS
+	c.DAE.Clients = next.DAE.Clients
+	c.DAE.TLS.CA, c.DAE.TLS.Certificate, c.DAE.TLS.Key = next.DAE.TLS.CA, next.DAE.TLS.Certificate, next.DAE.TLS.Key
 	return &c
 }
 

@@ -84,6 +84,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		p.start(carrying, "updown script", g.script.Run)
 	}
 	answered := p.start(answering, "responder", g.responder.Run)
+	g.dynamic.start(answering, p, g.logger)
 	p.running.Go(func() { g.keepSystemdInformed(answering) })
 	p.running.Go(func() { g.reloadOnHangup(answering) })
 	p.running.Go(func() { g.informs.run(carrying) })
