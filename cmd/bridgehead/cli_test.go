@@ -79,9 +79,19 @@ type fakeGateway struct{ err error }
 func (g fakeGateway) Status(context.Context) (admin.Status, error) {
 	return admin.Status{
 		Name: "vpn.example.org", Version: "v1.2.3", Started: noon.Add(-time.Hour), Uptime: time.Hour, Sessions: 2, HalfOpen: 1,
-		Listen: []string{"all addresses, UDP ports 500 and 4500"}, Backend: "file", Plane: "userspace ESP on bridgehead0",
-		Pools:    []admin.Pool{{Name: "default", Family: "IPv4", Size: 126, InUse: 2}, {Name: "default", Family: "IPv6", Size: 4294967294, InUse: 1}, {Name: "staff", Family: "IPv4", Size: 14}},
-		Logins:   admin.Logins{Accepted: 3, Refused: 2, Silent: 1},
+		Listen: []string{"all addresses, UDP ports 500 and 4500"}, Backend: "radius", Plane: "userspace ESP on bridgehead0",
+		Pools:  []admin.Pool{{Name: "default", Family: "IPv4", Size: 126, InUse: 2}, {Name: "default", Family: "IPv6", Size: 4294967294, InUse: 1}, {Name: "staff", Family: "IPv4", Size: 14}},
+		Logins: admin.Logins{Accepted: 3, Refused: 2, Silent: 1},
+		RADIUS: []admin.RADIUSServer{
+			{
+				Name: "campus1", Address: "192.0.2.10:1812", Transport: "UDP", Group: "others", State: "alive", Since: noon.Add(-50 * time.Minute), Heard: noon.Add(-time.Minute),
+				RoundTrip: 3127 * time.Microsecond, InFlight: 1, Requests: 13, Answers: 12,
+			},
+			{
+				Name: "campus2", Address: "radius.example.org:2083", Transport: "TLS", Group: "others", State: "dead", Since: noon.Add(-time.Minute),
+				Requests: 4, Retransmissions: 9, Timeouts: 4, Discarded: 2,
+			},
+		},
 		Warnings: []string{"the certificate of CN=vpn.example.org ends 2026-12-01; renew it and say `bridgehead reload`"},
 	}, g.err
 }

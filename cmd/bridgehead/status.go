@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +44,12 @@ func (a *app) printStatus(s admin.Status) error {
 		{"sessions", fmt.Sprintf("%d; logins under way: %d", s.Sessions, s.HalfOpen)},
 		{"logins", fmt.Sprintf("%d accepted, %d refused, %d left without a word", s.Logins.Accepted, s.Logins.Refused, s.Logins.Silent)},
 	}
+	if s.Accounting != "" {
+		rows = append(rows, []string{"accounting", s.Accounting})
+	}
+	for _, r := range s.RADIUS {
+		rows = append(rows, []string{"RADIUS " + r.Name, radiusLine(r, s.Started.Add(s.Uptime))})
+	}
 	for _, p := range s.Pools {
 		name := "pool "
 		if p.Name != config.DefaultPool {
@@ -54,4 +61,23 @@ func (a *app) printStatus(s admin.Status) error {
 		rows = append(rows, []string{"warning", w})
 	}
 	return a.table(rows...)
+}
+
+// radiusLine is how a RADIUS server does.
+func radiusLine(r admin.RADIUSServer, now time.Time) string {
+	line := fmt.Sprintf("%s for %s, %s at %s; %d asked, %d answered", r.State, ago(now.Sub(r.Since)), r.Transport, r.Address, r.Requests, r.Answers)
+	if r.RoundTrip > 0 {
+		line += fmt.Sprintf(" in %s", r.RoundTrip.Round(10*time.Microsecond))
+	}
+	for _, n := range []struct {
+		count uint64
+		what  string
+	}{
+		{uint64(r.InFlight), "wait"}, {r.Retransmissions, "sent again"}, {r.Timeouts, "never answered"}, {r.Discarded, "replies not authentic"},
+	} {
+		if n.count > 0 {
+			line += fmt.Sprintf(", %d %s", n.count, n.what)
+		}
+	}
+	return line
 }

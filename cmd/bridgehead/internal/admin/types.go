@@ -27,7 +27,11 @@ type Status struct {
 	Plane    string        `json:"plane"`     // how traffic is moved, for a person
 	Pools    []Pool        `json:"pools"`     // a line for each family of each pool
 	Logins   Logins        `json:"logins"`    // since the start
-	Warnings []string      `json:"warnings"`  // what an operator should see to
+	// Accounting is what waits for who is told of sessions, for a person; empty:
+	// nobody is.
+	Accounting string         `json:"accounting,omitempty"`
+	RADIUS     []RADIUSServer `json:"radius,omitempty"` // each server, in the order in which they are asked
+	Warnings   []string       `json:"warnings"`         // what an operator should see to
 }
 
 // Pool is how full a pool is.

@@ -14,20 +14,21 @@ import (
 // Config is a gateway's whole configuration. Load fills it, Default gives the
 // one that an empty file would mean.
 type Config struct {
-	Server    Server
-	Addresses Addresses
-	Pools     []NamedPool    // [pools.NAME], in the order of the files; empty: only the default one
-	RADIUS    []RADIUSServer // [radius.NAME], in the order of the files; empty: none
-	DAE       DAE
-	IKE       IKE
-	ESP       ESP
-	Sessions  Sessions
-	DataPlane DataPlane
-	NAT       NAT
-	Hooks     Hooks
-	Auth      Auth
-	Log       Log
-	Paths     Paths
+	Server     Server
+	Addresses  Addresses
+	Pools      []NamedPool    // [pools.NAME], in the order of the files; empty: only the default one
+	RADIUS     []RADIUSServer // [radius.NAME], in the order of the files; empty: none
+	DAE        DAE
+	Accounting Accounting
+	IKE        IKE
+	ESP        ESP
+	Sessions   Sessions
+	DataPlane  DataPlane
+	NAT        NAT
+	Hooks      Hooks
+	Auth       Auth
+	Log        Log
+	Paths      Paths
 
 	file    string
 	entries map[string]*entry  // what the files set, by setting path
@@ -207,11 +208,12 @@ func Default() *Config {
 			Backend: BackendFile, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto},
 			RADIUS: AuthRADIUS{Method: MethodEAP, Identity: IdentityClient, StationPort: true, FramedMTU: 1100},
 		},
-		Log:     Log{Level: slog.LevelInfo, Format: LogAuto},
-		Paths:   Paths{State: "/var/lib/bridgehead", Control: DefaultControl},
-		file:    DefaultFile,
-		entries: map[string]*entry{},
-		headers: map[string]locator{},
+		Accounting: Accounting{Backend: AccountingNone, Interim: 10 * time.Minute, SpoolLimit: 64 << 20, WhenFull: FullDropInterims},
+		Log:        Log{Level: slog.LevelInfo, Format: LogAuto},
+		Paths:      Paths{State: "/var/lib/bridgehead", Control: DefaultControl},
+		file:       DefaultFile,
+		entries:    map[string]*entry{},
+		headers:    map[string]locator{},
 	}
 }
 

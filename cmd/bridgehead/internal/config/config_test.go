@@ -254,6 +254,7 @@ func FuzzLoad(f *testing.F) {
 		problems = append(problems, c.validatePools()...)
 		problems = append(problems, c.validateRADIUS()...)
 		problems = append(problems, c.validateDAE()...)
+		problems = append(problems, c.validateAccounting()...)
 		lines := strings.Split(text, "\n")
 		for _, p := range problems {
 			if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len([]rune(lines[p.Line-1]))+1 {

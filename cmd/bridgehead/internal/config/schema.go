@@ -207,6 +207,12 @@ var schema = []setting{
 	one("dae.tls.certificate", `PEM file with the gateway's certificate to the clients, leaf or leaf and chain; "": the first of server.certificate`, optional(pathKind()), func(c *Config) *string { return &c.DAE.TLS.Certificate }),
 	one("dae.tls.key", `PEM file with its key; "": the first of server.key`, optional(pathKind()), func(c *Config) *string { return &c.DAE.TLS.Key }),
 
+	one("accounting.backend", "who is told of sessions, their time and their traffic", choice(AccountingNone, AccountingRADIUS), func(c *Config) *string { return &c.Accounting.Backend }),
+	one("accounting.interim", `time between two reports about a session that is up, where its user has no other; "0": none`, durationKind(), func(c *Config) *time.Duration { return &c.Accounting.Interim }),
+	one("accounting.spool_limit", "how much may wait on disk while no server answers, octets", amountKind(), func(c *Config) *uint64 { return &c.Accounting.SpoolLimit }),
+	one("accounting.when_full", "what happens then", choice(FullDropInterims, FullRefuseLogins), func(c *Config) *string { return &c.Accounting.WhenFull }),
+	one("accounting.required", "a session begins only once a server has answered that it does", boolKind(), func(c *Config) *bool { return &c.Accounting.Required }),
+
 	one("log.level", "what is logged", levelKind(), func(c *Config) *slog.Level { return &c.Log.Level }),
 	one("log.format", "how it is written", choice(LogAuto, LogText, LogJSON), func(c *Config) *string { return &c.Log.Format }),
 

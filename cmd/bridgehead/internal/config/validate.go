@@ -44,6 +44,7 @@ func (c *Config) validate() []Problem {
 	problems = append(problems, c.validateSplit()...)
 	problems = append(problems, c.validateRADIUS()...)
 	problems = append(problems, c.validateDAE()...)
+	problems = append(problems, c.validateAccounting()...)
 	return append(problems, c.validateFiles()...)
 }
 

@@ -21,7 +21,9 @@ import (
 type authority struct {
 	backend auth.Backend
 	mark    string          // of all that it was made from
-	groups  []*radius.Group // of RADIUS servers; none with the file
+	groups  []*radius.Group // of RADIUS servers; none with the file alone
+	realms  map[string]*radius.Group
+	others  *radius.Group // of the users of no such realm; may be nil
 
 	mu      sync.Mutex
 	logins  int
@@ -72,6 +74,20 @@ type authorities struct{ current atomic.Pointer[authority] }
 
 // Begin implements auth.Backend.
 func (s *authorities) Begin(ctx context.Context, peer auth.Peer) (auth.Conversation, error) {
+	a, err := s.hold()
+	if err != nil {
+		return nil, err
+	}
+	c, err := a.backend.Begin(ctx, peer)
+	if err != nil {
+		a.leave()
+		return nil, err
+	}
+	return &login{Conversation: c, authority: a}, nil
+}
+
+// hold gives the authority in force, which stays open until leave.
+func (s *authorities) hold() (*authority, error) {
 	a := s.current.Load()
 	for !a.enter() {
 		next := s.current.Load()
@@ -80,12 +96,7 @@ func (s *authorities) Begin(ctx context.Context, peer auth.Peer) (auth.Conversat
 		}
 		a = next
 	}
-	c, err := a.backend.Begin(ctx, peer)
-	if err != nil {
-		a.leave()
-		return nil, err
-	}
-	return &login{Conversation: c, authority: a}, nil
+	return a, nil
 }
 
 // exchange puts an authority in force; nothing changes where it is already.
@@ -140,7 +151,7 @@ func (g *Gateway) openAuthority(ctx context.Context) error {
 // newAuthority makes the authority of a configuration, which is the one in
 // force where it would be made from the same.
 func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
-	if c.Auth.Backend == config.BackendFile {
+	if c.Auth.Backend == config.BackendFile && c.Accounting.Backend != config.AccountingRADIUS {
 		if a := g.authorities.current.Load(); a != nil {
 			return a, nil
 		}
@@ -153,7 +164,7 @@ func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
 	if a := g.authorities.current.Load(); a != nil && a.mark == plan.mark {
 		return a, nil
 	}
-	return plan.open(c, g.logger.With(slog.String("backend", c.Auth.Backend)))
+	return plan.open(c, g.users, g.logger.With(slog.String("backend", c.Auth.Backend)))
 }
 
 // taking is who would decide after a reload, until keep.
@@ -173,24 +184,26 @@ func (g *Gateway) takeOver(next *config.Config) (*taking, error) {
 	}
 	var err error
 	if g.users != nil {
-		t.users, err = g.users.open(next)
-		return t, err
+		if t.users, err = g.users.open(next); err != nil {
+			return t, err
+		}
 	}
 	former := t.next
-	t.next, err = g.newAuthority(next)
+	t.next, err = g.newAuthority(merge(g.config.Load(), next))
 	t.fresh = t.next != former
 	return t, err
 }
 
 // changed tells what is new, for a person.
 func (t *taking) changed() []string {
-	switch {
-	case t.users != nil:
-		return []string{fmt.Sprintf("users (%d)", t.users.Len())}
-	case t.fresh:
-		return []string{"RADIUS servers"}
+	var list []string
+	if t.users != nil {
+		list = append(list, fmt.Sprintf("users (%d)", t.users.Len()))
 	}
-	return nil
+	if t.fresh {
+		list = append(list, "RADIUS servers")
+	}
+	return list
 }
 
 // keep puts it in force.

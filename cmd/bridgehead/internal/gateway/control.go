@@ -31,6 +31,7 @@ func (g *Gateway) Status(ctx context.Context) (admin.Status, error) {
 		Accepted: counters[ikev2.LoginsComplete.String()], Refused: counters[ikev2.LoginsRefused.String()],
 		Silent: counters[ikev2.LoginsSilent.String()],
 	}
+	s.Accounting = g.describeAccounts(now)
 	for _, p := range g.pools.Usage() {
 		s.Pools = append(s.Pools, admin.Pool{Name: p.Pool, Family: p.Family.String(), Size: p.Size, InUse: uint64(p.Held)})
 		if p.Alert {
@@ -38,6 +39,8 @@ func (g *Gateway) Status(ctx context.Context) (admin.Status, error) {
 				p.Family, p.Pool, p.Held, p.Size, config.NamedPool{Name: p.Pool}.Setting()))
 		}
 	}
+	servers, silent := serversOf(g.authorities.current.Load(), now)
+	s.RADIUS, s.Warnings = servers, append(s.Warnings, silent...)
 	s.Warnings = append(s.Warnings, expiring(g.leaves(), now)...)
 	return s, nil
 }

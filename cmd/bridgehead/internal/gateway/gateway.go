@@ -23,6 +23,7 @@ import (
 	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/transport"
 	"bridgehead/ikev2/xfrm"
+	"bridgehead/radius/accounting"
 )
 
 // Options of New.
@@ -61,6 +62,7 @@ type Gateway struct {
 	announcer   *hostnet.Announcer // nil: clients are not announced
 	script      *hostnet.Script    // nil: no program hears of sessions
 	informs     *informs           // nil: DHCPINFORM is not answered
+	accounts    *accounting.Spool  // nil: no account is kept
 	responder   *ikev2.Responder
 	dynamic     *dynamic // nil: nobody ends or changes sessions over RADIUS
 	admin       *admin.Server
@@ -82,7 +84,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 		func(context.Context) error { return forbidCoreDumps() },
 		g.openIdentities, g.openAuthority, g.openLeases, g.choosePlane,
 		func(context.Context) error { return g.openInforms(g.choice.kernel) }, g.openTransport, g.openPlane,
-		g.openAnnouncer, g.openScript, g.makeResponder, g.openDAE,
+		g.openAnnouncer, g.openScript, g.openAccounting, g.makeResponder, g.openDAE,
 		func(context.Context) error { return g.listenAdmin(registry) },
 		g.prepareHost,
 	} {
@@ -94,7 +96,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
 		sessions: g.responder.Sessions, counters: g.responder.Counters, halfOpen: g.responder.HalfOpen, pools: g.pools.Usage,
 		transport: g.transport.Stats, drops: g.plane.drops, carried: g.plane.carried, certificates: g.leaves,
 	}})
-	registry.MustRegister(g.informs, g.dynamic)
+	registry.MustRegister(g.informs, serverCollector{&g.authorities}, accountCollector{g.accounts}, g.dynamic)
 	g.metrics.reloaded(g.started, nil)
 	return g, nil
 }
@@ -207,7 +209,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		},
 		Timers: ikev2.Timers{DPD: dpd, HalfOpen: c.IKE.LoginTimeout, Backend: backendTime(c)}, FragmentSize: c.IKE.FragmentSize,
 		Logger: g.logger, Rand: rand.Reader, Now: time.Now,
-		Sink: g.sink(),
+		Sink: g.sink(), Accountant: g.accountant(),
 		Send: g.send,
 	}
 	applyPolicies(&r, c, !g.choice.kernel)

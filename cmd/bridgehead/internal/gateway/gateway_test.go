@@ -201,6 +201,7 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, Clients: []config.DAEClient{{Name: "x"}},
 		TLS: config.DAETLS{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, CA: "x", Certificate: "x", Key: "x"},
 	}
+	next.Accounting = config.Accounting{Backend: "x", Interim: 1, SpoolLimit: 1, WhenFull: "x", Required: true}
 	next.Log = config.Log{Level: slog.LevelDebug, Format: "x"}
 	next.Paths = config.Paths{State: "x", Control: "x"}
 

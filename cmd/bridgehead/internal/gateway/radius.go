@@ -75,14 +75,13 @@ func (r *serverReader) read() radius.ServerConfig {
 	out := radius.ServerConfig{
 		Name: s.Name, Address: s.Endpoint(), Source: s.Source, Priority: s.Priority, Weight: s.Weight,
 		AllowUnsigned: s.Unsigned, NoStatusServer: !s.StatusServer, NASIdentifier: nasIdentifier(r.config),
-		Accounting:     s.AccountingEndpoint(),
 		Retransmission: radius.Retransmission{Total: stepTime(r.config)},
+	}
+	if r.config.Accounting.Backend == config.AccountingRADIUS && (s.Accounting != "" || !s.TLS.Used()) { // else over the same connection
+		out.Accounting = s.AccountingEndpoint()
 	}
 	if s.TLS.Used() {
 		out.TLS = r.tls()
-		if s.Accounting == "" {
-			out.Accounting = "" // the same connection
-		}
 		return out
 	}
 	out.Secret = r.secret(s.Secret)
@@ -117,11 +116,11 @@ func stepTime(c *config.Config) time.Duration {
 	return max(c.IKE.LoginTimeout-before, c.IKE.LoginTimeout/2)
 }
 
-// open begins to watch the servers and makes the backend over them.
-func (p *radiusPlan) open(c *config.Config, logger *slog.Logger) (*authority, error) {
-	a := &authority{mark: p.mark}
+// open begins to watch the servers and makes the backend over them, or over the
+// file of users where the servers only take accounting.
+func (p *radiusPlan) open(c *config.Config, users *userFile, logger *slog.Logger) (*authority, error) {
 	realms := map[string]*radius.Group{}
-	var others *radius.Group
+	a := &authority{mark: p.mark, realms: realms}
 	for _, g := range p.groups {
 		name := "others"
 		if len(g.realms) > 0 {
@@ -134,14 +133,18 @@ func (p *radiusPlan) open(c *config.Config, logger *slog.Logger) (*authority, er
 		}
 		a.groups = append(a.groups, group)
 		if len(g.realms) == 0 {
-			others = group
+			a.others = group
 		}
 		for _, r := range g.realms {
 			realms[r] = group
 		}
 	}
+	if users != nil {
+		a.backend = users.backend(c.Server.Name)
+		return a, nil
+	}
 	var err error
-	if a.backend, err = backendOver(c, others, realms); err != nil {
+	if a.backend, err = backendOver(c, a.others, realms); err != nil {
 		a.retire()
 		return nil, err
 	}

@@ -83,6 +83,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.script != nil {
 		p.start(carrying, "updown script", g.script.Run)
 	}
+	if g.accounts != nil {
+		p.start(carrying, "accounting", g.accounts.Run)
+	}
 	answered := p.start(answering, "responder", g.responder.Run)
 	g.dynamic.start(answering, p, g.logger)
 	p.running.Go(func() { g.keepSystemdInformed(answering) })
@@ -102,6 +105,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case <-ending.Done(): // wait reports it
 	}
 	g.tellOfEnds(ending)
+	g.closeAccounts(ending)
 	err := g.host() // while the device is there to take routes from
 	stopCarrying()
 	err = errors.Join(p.wait(ending), err, g.Close())
