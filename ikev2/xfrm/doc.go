@@ -56,10 +56,10 @@
 // must be copied is that of a moment before: what the kernel accepted in
 // between it would accept once more.
 //
-// An outbound state that follows another goes on some sixteen sequence numbers
-// after it, and that one is given a hard limit of packets, so that none is used
-// twice. What is late on the old path is so still inside the peer's replay
-// window when it comes after packets of the new one.
+// An outbound state that follows another begins some 256 sequence numbers after
+// it, and that one is given a hard limit of as many packets more, so that none
+// is used twice. What is late on the old path is so still inside a replay window
+// as wide as ours when it comes after packets of the new one.
 //
 // # Keys
 //

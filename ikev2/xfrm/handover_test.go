@@ -18,51 +18,57 @@ var replacing = map[string]esp.Path{
 	"no NAT any more":      {Local: testPath(1).Local, Remote: testPath(1).Remote},
 }
 
-// TestSequenceNumbersNeverRepeat: whatever is sent on the old outbound state and
-// on the new one while a Move is under way, no number is used twice, and unless
-// it is very much all of it is. What was late on the old path is still inside
-// the smallest replay window that clients have, 32, where nothing is sent
-// meanwhile.
+// TestSequenceNumbersNeverRepeat: however many packets are sent, on the old
+// outbound state and on the new one, before whichever message of a Move, no
+// number is used twice; few are all protected, and what was late on the old path
+// is still inside a replay window as wide as ours.
 func TestSequenceNumbersNeverRepeat(t *testing.T) {
 	for name, to := range replacing {
-		for _, between := range []int{0, 1, 3, 40, 5000} { // packets between two messages to the kernel
-			p, k := onFake(t, Config{})
-			must(t, p.Install(t.Context(), testChild(1, 1)))
-			from, at := p.children[1].outboundID(testPath(1)), p.children[1].outboundID(to)
-			used := map[uint64]bool{}
-			send := func(id stateID, n int) {
-				was := k.states[id].body != nil
-				numbers := k.send(id, n)
-				if was && len(numbers) < n && n < 40 {
-					t.Errorf("%s, %d packets: %d are protected", name, n, len(numbers))
-				}
-				for _, number := range numbers {
-					if used[number] {
-						t.Fatalf("%s, %d packets: number %d is used twice", name, between, number)
+		for at := range 14 {
+			for _, burst := range []int{0, 1, 100, handoverPackets + 10, 5000} {
+				p, k := onFake(t, Config{})
+				must(t, p.Install(t.Context(), testChild(1, 1)))
+				old, moved := p.children[1].outboundID(testPath(1)), p.children[1].outboundID(to)
+				used := map[uint64]bool{}
+				sent := 0
+				send := func(id stateID, n int) {
+					numbers := k.send(id, n)
+					for _, number := range numbers {
+						if used[number] {
+							t.Fatalf("%s, %d packets before message %d: number %d is used twice", name, burst, at, number)
+						}
+						used[number] = true
 					}
-					used[number] = true
+					sent += len(numbers)
 				}
-			}
-			send(from, 100)
-			k.refuse = func(int, request) unix.Errno {
-				send(from, between)
-				if at != from {
-					send(at, between)
+				send(old, 100)
+				first := k.messages + 1 + at
+				k.refuse = func(n int, _ request) unix.Errno {
+					if n == first {
+						was := sent
+						send(old, burst)
+						if sent == was && moved != old {
+							send(moved, burst)
+						}
+						if gone := k.states[old].body == nil && k.states[moved].body == nil; !gone && burst <= 100 && sent < was+burst {
+							t.Errorf("%s: of %d packets before message %d %d are protected", name, burst, at, sent-was)
+						}
+					}
+					return 0
 				}
-				return 0
-			}
-			must(t, p.Move(t.Context(), 1, to))
-			k.refuse = nil
-			if at != from && k.states[from].body != nil {
-				t.Errorf("%s: the old state is there", name)
-			}
-			if first := k.states[at].begun + 1; between == 0 && first > 100+32 {
-				t.Errorf("%s: the new state begins with %d", name, first)
-			}
-			send(at, 1)
-			_, out, err := p.Carried(t.Context())
-			if us, failed := p.Usage(t.Context(), nil); err != nil || failed != nil || out < 100*100 || us[0].PacketsOut*100 != out {
-				t.Errorf("%s, %d packets: %d octets and %+v counted; %v, %v", name, between, out, us, err, failed)
+				must(t, p.Move(t.Context(), 1, to))
+				k.refuse = nil
+				if moved != old && k.states[old].body != nil {
+					t.Errorf("%s: the old state is there", name)
+				}
+				if begun := k.states[moved].begun; burst <= 100 && begun+1 > 100+replayWindow {
+					t.Errorf("%s: the new state begins after %d", name, begun)
+				}
+				send(moved, 1000)
+				us, err := p.Usage(t.Context(), nil)
+				if err != nil || us[0].PacketsOut > uint64(sent) || us[0].PacketsOut+handoverPackets < uint64(min(sent, 1100)) {
+					t.Errorf("%s, %d packets before message %d: %d were sent, counted %+v; %v", name, burst, at, sent, us, err)
+				}
 			}
 		}
 	}

@@ -7,20 +7,7 @@ import (
 	"bridgehead/ikev2/esp"
 )
 
-// A Move reads the last sequence number of an outbound state, which sends on
-// until its successor does. No number may be used twice with one key (RFC 4106
-// §3.1), so the old state is limited to so many packets more, and the new one
-// begins after those. There are few: what is late on the old path must still
-// be inside the peer's replay window when the new path's packets come first;
-// strongSwan's is 32. A state that sends much gets more, for a limit that it
-// reaches costs packets, too: handoverFactor times what it sent between two
-// readings, which takes a round trip as the replacement does.
-const (
-	handoverPackets = 16
-	handoverFactor  = 16
-)
-
-// Move gives a Child SA new outer addresses, in at most seven round trips. What
+// Move gives a Child SA new outer addresses, in at most six round trips. What
 // may be lost is in the package's documentation. A *KernelError leaves the
 // Child SA unusable in the worst case; remove it then.
 func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
@@ -44,27 +31,19 @@ func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
 		return nil
 	}
 	from := c.Path
-	var before counters
-	if c.phase == sending {
-		var err error
-		if _, before, err = p.read(c); err != nil {
-			return err
-		}
-	}
 	in, out, err := p.read(c)
 	if err != nil {
 		return err
 	}
 	var add, remove change
 	if c.phase == sending {
-		more := handoverPackets + handoverFactor*(out.packets-before.packets)
-		if err := p.moveOutbound(&add, &remove, c, to, out, more); err != nil {
+		if err := p.moveOutbound(&add, &remove, c, to, out); err != nil {
 			return err
 		}
 	}
 	p.moveInbound(&add, c, to, in)
 	if err := p.run(&add); err != nil {
-		return err
+		return errors.Join(err, p.unlimit(c))
 	}
 	c.expected = nil // it is c's own now
 	p.leave(&remove, c, from, to)
@@ -85,9 +64,8 @@ func (p *Plane) Move(ctx context.Context, id esp.ChildID, to esp.Path) error {
 
 // moveOutbound keeps the state where only ports change. Where the peer's
 // address does, old and new state are there at once. Otherwise the one must go
-// before the other can be added. The old one may protect so many packets more
-// than were read.
-func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read counters, more uint64) error {
+// before the other can be added.
+func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read counters) error {
 	from := c.Path
 	old, moved := c.outbound(from), c.outbound(to)
 	for _, s := range []*state{old, moved} {
@@ -97,22 +75,24 @@ func (p *Plane) moveOutbound(add, remove *change, c *child, to esp.Path, read co
 		add.add(newState(moved, true), newState(old, true))
 		return nil
 	}
-	sequence := *read.replay
-	sequence.sent += more
-	if sequence.sent < more || !moved.esn && sequence.sent > softSequence32 {
+	most := uint64(softSequence32)
+	if moved.esn {
+		most = maxSequence64
+	}
+	if read.replay.sent > most-2*unreadPackets {
 		return &ChildError{c.ID, errSequence}
 	}
-	moved.replay = &sequence
-	limited := *old
-	limited.hardLimit = read.packets + more
+	last, err := p.limit(old, read)
+	if err != nil {
+		return errors.Join(err, p.unlimit(c))
+	}
+	moved.replay = last.replay
 	if old.id == moved.id {
-		add.add(newState(&limited, true), request{})
-		add.retireLimited(old.id, &c.goneOut, read)
+		add.retireLimited(old.id, &c.goneOut, last)
 		add.add(newState(moved, false), request{})
 	} else {
-		add.add(newState(&limited, true), newState(old, true))
 		add.add(newState(moved, false), deleteState(moved.id))
-		remove.retireLimited(old.id, &c.goneOut, read)
+		remove.retireLimited(old.id, &c.goneOut, last)
 	}
 	if c.flow.sender == c {
 		p.retarget(add, c, to)
