@@ -59,7 +59,7 @@ func (l *Lab) StartFreeRADIUS(c FreeRADIUSConfig) *FreeRADIUS {
 		c.Accounting = freePort(l.t)
 	}
 	dir := l.Dir(fmt.Sprintf("freeradius-%d", c.Port))
-	for _, name := range []string{"radiusd.conf", "modules.conf", "accounting.conf", "schema.sql"} {
+	for _, name := range []string{"radiusd.conf", "modules.conf", "accounting.conf", "schema.sql", "ntlm_auth.sh"} {
 		text, err := freeradiusFiles.ReadFile("freeradius/" + name)
 		if err != nil {
 			l.t.Fatal(err)
