@@ -27,6 +27,8 @@ type Gateway struct {
 	Masquerade bool
 	// ClampMSS lowers the MSS of clients' TCP connections to the MTU of Device.
 	ClampMSS bool
+	// Limits makes the table that a Limiter uses, LimitsTable of Table.
+	Limits bool
 }
 
 // minIPv6MTU is the least MTU of a link with IPv6 (RFC 8200 §5).
@@ -47,7 +49,7 @@ func (g Gateway) plan() ([]entry, error) {
 	if err := checkFamilies(families, g.MTU); err != nil {
 		return nil, err
 	}
-	if (g.Masquerade || g.ClampMSS) && g.Table == "" {
+	if (g.Masquerade || g.ClampMSS || g.Limits) && g.Table == "" {
 		return nil, &ConfigError{Detail: "an nftables table needs a name"}
 	}
 	plan, err := planDevice(nil, g.Device, g.MTU, families)
@@ -70,6 +72,9 @@ func (g Gateway) plan() ([]entry, error) {
 			t.device = g.Device
 		}
 		plan = append(plan, entry{Table: t})
+	}
+	if g.Limits {
+		plan = append(plan, entry{Table: &tableChange{Name: LimitsTable(g.Table)}})
 	}
 	if g.ProxyNDP && IPv6.Available() {
 		if plan, err = planSysctl(plan, proxyNDP("all"), proxyNDPOn); err != nil {

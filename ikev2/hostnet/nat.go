@@ -147,25 +147,38 @@ const (
 	destination
 )
 
-// matchAddress matches packets of p's family of which an address lies in p.
-func matchAddress(p netip.Prefix, which end) []expr.Any {
-	family, offset := byte(unix.NFPROTO_IPV4), uint32(12) // RFC 791 §3.1
-	if p.Addr().Is6() {
-		family, offset = unix.NFPROTO_IPV6, 8 // RFC 8200 §3
+// matchFamily matches packets of a family.
+func matchFamily(ipv4 bool) []expr.Any {
+	family := byte(unix.NFPROTO_IPV6)
+	if ipv4 {
+		family = unix.NFPROTO_IPV4
 	}
-	addr := p.Masked().Addr().AsSlice()
-	length := uint32(len(addr))
-	offset += uint32(which) * length
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: register},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{family}},
-		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
+	}
+}
+
+// loadAddress matches packets of a family and loads an address.
+func loadAddress(ipv4 bool, which end) []expr.Any {
+	offset, length := uint32(8), uint32(16) // RFC 8200 §3
+	if ipv4 {
+		offset, length = 12, 4 // RFC 791 §3.1
+	}
+	return append(matchFamily(ipv4),
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset + uint32(which)*length, Len: length})
+}
+
+// matchAddress matches packets of p's family of which an address lies in p.
+func matchAddress(p netip.Prefix, which end) []expr.Any {
+	addr := p.Masked().Addr().AsSlice()
+	length := uint32(len(addr))
+	return append(loadAddress(p.Addr().Is4(), which),
 		&expr.Bitwise{
 			SourceRegister: register, DestRegister: register, Len: length,
 			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()), Xor: make([]byte, length),
 		},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: addr},
-	}
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: addr})
 }
 
 // matchSYN matches TCP packets with SYN and without RST, which carry the MSS.
