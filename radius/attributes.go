@@ -115,6 +115,7 @@ var attributes = []Attribute{
 	{Name: "MS-MPPE-Encryption-Types", Vendor: vendorMicrosoft, Type: 8, Source: "RFC 2548 §2.4.5", Ignored: noSense},
 	{Name: "MS-MPPE-Send-Key", Vendor: vendorMicrosoft, Type: msMPPESendKey, Source: "RFC 2548 §2.4.2", Ignored: elsewhere},
 	{Name: "MS-MPPE-Recv-Key", Vendor: vendorMicrosoft, Type: msMPPERecvKey, Source: "RFC 2548 §2.4.3", Ignored: elsewhere},
+	{Name: "MS-CHAP2-Success", Vendor: vendorMicrosoft, Type: msCHAP2Success, Source: "RFC 2548 §2.3.3", Ignored: elsewhere},
 	{Name: "MS-Primary-DNS-Server", Vendor: vendorMicrosoft, Type: 28, Source: "RFC 2548 §2.7.1", Effect: "a name server", apply: dns(4)},
 	{Name: "MS-Secondary-DNS-Server", Vendor: vendorMicrosoft, Type: 29, Source: "RFC 2548 §2.7.2", Effect: "a name server", apply: dns(4)},
 	{Name: "MS-Primary-NBNS-Server", Vendor: vendorMicrosoft, Type: 30, Source: "RFC 2548 §2.7.3", Ignored: "NetBIOS names are not served"},

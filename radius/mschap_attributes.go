@@ -22,7 +22,7 @@ const (
 	msCHAP2CPW      = 27
 
 	// encPWPart is how much of the encrypted password one MS-CHAP-NT-Enc-PW
-	// carries (RFC 2548 §2.1.7).
+	// carries (RFC 2548 §2.2).
 	encPWPart = 243
 	// codeEncPW and codeCPW stand in the attributes' Code field.
 	codeEncPW, codeCPW = 6, 7
@@ -41,7 +41,7 @@ func responseAttributes(r auth.MSCHAPv2Response) codec.Attributes {
 	return a
 }
 
-// changeAttributes carry a new password (RFC 2548 §2.3.4 and §2.1.7).
+// changeAttributes carry a new password (RFC 2548 §2.3.4 and §2.2).
 func changeAttributes(c auth.PasswordChange) codec.Attributes {
 	var a codec.Attributes
 	r := c.Response

@@ -126,7 +126,7 @@ func TestWhatIsAskedForAChange(t *testing.T) {
 			t.Fatalf("%d parts, %v", len(parts), err)
 		}
 		var whole []byte
-		for i, part := range parts { // RFC 2548 §2.1.7: Code, Ident, Sequence-Number
+		for i, part := range parts { // RFC 2548 §2.2: Code, Ident, Sequence-Number
 			if !bytes.Equal(part[:4], []byte{6, 7, 0, byte(i + 1)}) {
 				t.Errorf("part %d begins with %x", i, part[:4])
 			}
