@@ -29,6 +29,8 @@ type FreeRADIUSConfig struct {
 	Port   int    // on 127.0.0.1 and ::1, UDP, and TLS over TCP; 0: a free one
 	// Accounting is the port for accounting, UDP on 127.0.0.1; 0: a free one.
 	Accounting int
+	// Quiet has it log logins alone, not every step: for measurements.
+	Quiet bool
 	// On is where it runs; nil: on the host itself.
 	On *Namespace
 	// Server and Authority are its certificate and the one that it takes
@@ -71,7 +73,11 @@ func (l *Lab) StartFreeRADIUS(c FreeRADIUSConfig) *FreeRADIUS {
 	c.Server.WriteKey(filepath.Join(dir, "certs/server.key"))
 	c.Authority.Write(filepath.Join(dir, "certs/ca.pem"))
 
-	cmd := exec.Command(freeradiusPath, "-f", "-xx", "-l", "stdout", "-d", dir, "-n", "radiusd")
+	args := []string{"-f", "-l", "stdout", "-d", dir, "-n", "radiusd"}
+	if !c.Quiet {
+		args = append(args, "-xx")
+	}
+	cmd := exec.Command(freeradiusPath, args...)
 	cmd.Env = append(os.Environ(), "LAB_DIR="+dir, "LAB_SECRET="+c.Secret, "LAB_EAP="+c.EAP, "LAB_PORT="+strconv.Itoa(c.Port), "LAB_ACCT_PORT="+strconv.Itoa(c.Accounting))
 	if c.On == nil {
 		c.On = &Namespace{lab: l, t: l.t}
