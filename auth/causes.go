@@ -128,5 +128,18 @@ var catalogue = map[Cause]entry{
 	},
 }
 
+// explained finds a cause in the catalogue, of which radiusCatalogue is a part.
+func explained(c Cause) (entry, bool) {
+	if e, ok := catalogue[c]; ok {
+		return e, true
+	}
+	e, ok := radiusCatalogue[c]
+	return e, ok
+}
+
 // Causes lists the catalogue in the order of the names.
-func Causes() []Cause { return slices.Sorted(maps.Keys(catalogue)) }
+func Causes() []Cause {
+	all := slices.AppendSeq(slices.Collect(maps.Keys(catalogue)), maps.Keys(radiusCatalogue))
+	slices.Sort(all)
+	return all
+}

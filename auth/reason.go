@@ -17,7 +17,7 @@ type Evidence struct{ Key, Value string }
 // Text is one sentence that says what happened; the cause's name where the
 // catalogue doesn't know it.
 func (r Reason) Text() string {
-	if e, ok := catalogue[r.Cause]; ok {
+	if e, ok := explained(r.Cause); ok {
 		return e.text
 	}
 	return string(r.Cause)
@@ -25,4 +25,7 @@ func (r Reason) Text() string {
 
 // Advice is one sentence that says what the operator can do; empty where the
 // catalogue doesn't know the cause.
-func (r Reason) Advice() string { return catalogue[r.Cause].advice }
+func (r Reason) Advice() string {
+	e, _ := explained(r.Cause)
+	return e.advice
+}

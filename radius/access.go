@@ -26,7 +26,7 @@ type access struct {
 	stationPort bool
 }
 
-// groupOf chooses the servers for a user.
+// groupOf chooses the servers for a user; nil: there are none.
 func (a *access) groupOf(name string) *Group {
 	if g, ok := a.realms[strings.ToLower(auth.SplitName(name).Realm)]; ok {
 		return g

@@ -26,7 +26,7 @@ const (
 
 // BackendConfig is the EAP pass-through.
 type BackendConfig struct {
-	Group  *Group            // asked where Realms has no other
+	Group  *Group            // asked where Realms has no other; nil: such users are refused
 	Realms map[string]*Group // by realm in lower case: "example.org" of "alice@example.org"
 	Start  Start
 	// NASIdentifier names this gateway to the servers.
@@ -49,14 +49,14 @@ type Backend struct {
 
 // NewBackend makes a backend over groups, which stay the caller's to close.
 func NewBackend(c BackendConfig) (*Backend, error) {
-	if c.Group == nil {
+	if c.Group == nil && len(c.Realms) == 0 {
 		return nil, errNoGroup
 	}
 	if c.FramedMTU == 0 {
 		c.FramedMTU = defaultFramedMTU
 	}
 	if c.FramedMTU < 64 || c.FramedMTU > 65535 { // RFC 2865 §5.12
-		return nil, &ConfigError{Server: c.Group.Name, Fault: "framed_mtu must be 64 to 65535"}
+		return nil, &ConfigError{Server: "(all)", Fault: "framed_mtu must be 64 to 65535"}
 	}
 	c.Rand = Options{Rand: c.Rand}.withDefaults().Rand
 	return &Backend{access{c.Group, c.Realms, c.NASIdentifier, c.StationPort}, c}, nil

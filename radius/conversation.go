@@ -117,6 +117,11 @@ func (c *conversation) relay(ctx context.Context, packet []byte) (auth.Step, err
 		return c.end(auth.Reject, auth.Reason{Cause: auth.CauseEAPMalformed, Evidence: []auth.Evidence{
 			{Key: "problem", Value: fmt.Sprintf("an EAP packet of %d octets, which no RADIUS packet can hold", len(packet))}}})
 	}
+	if c.server == nil {
+		if c.group = c.backend.groupOf(c.identity); c.group == nil {
+			return c.end(auth.Reject, noServer(c.identity))
+		}
+	}
 	reply, err := c.ask(ctx, attrs)
 	if err != nil {
 		return c.unanswered(ctx, err)
@@ -136,7 +141,6 @@ func (c *conversation) ask(ctx context.Context, attrs codec.Attributes) (*Reply,
 	if c.server != nil {
 		return c.server.exchange(ctx, attrs, c.restarts < maxRestarts && len(c.group.servers) > 1)
 	}
-	c.group = c.backend.groupOf(c.identity)
 	var reply *Reply
 	var err error
 	c.server, reply, err = c.group.begin(ctx, attrs)

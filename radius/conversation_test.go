@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	codec "layeh.com/radius"
 	"layeh.com/radius/rfc2865"
 	"layeh.com/radius/rfc2869"
@@ -304,6 +305,39 @@ func TestRealmsHaveTheirServers(t *testing.T) {
 		}
 		if a, b := len(requests(campus.packets(), codec.CodeAccessRequest)), len(requests(branch.packets(), codec.CodeAccessRequest)); a != 2 || b != 1 {
 			t.Errorf("%d and %d requests", a, b)
+		}
+	})
+}
+
+func TestARealmWithoutServersIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{answer: honest(codec.CodeAccessReject)}
+		g := newTestGroup(t, nil, w)
+		defer g.Close()
+		realms := map[string]*Group{"branch.example": g}
+		b, err := NewBackend(BackendConfig{Realms: realms, Rand: rand.Reader})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := b.Begin(context.Background(), auth.Peer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := auth.Reason{Cause: CauseNoServer, Evidence: []auth.Evidence{{Key: "realm", Value: "elsewhere"}}}
+		if step := next(t, c, respond(next(t, c, nil), eap.TypeIdentity, "carl@elsewhere")); step.Verdict != auth.Reject || !cmp.Equal(step.Reason, want) {
+			t.Errorf("EAP: %+v", step)
+		}
+		v, err := NewVerifier(VerifierConfig{Realms: realms})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = v.Verify(t.Context(), auth.MSCHAPv2Response{Name: "carl@elsewhere"})
+		var refusal *auth.Refusal
+		if !errors.As(err, &refusal) || !cmp.Equal(refusal.Reason, want) || refusal.Code != auth.ErrorAuthenticationFailed {
+			t.Errorf("MS-CHAPv2: %v", err)
+		}
+		if asked := requests(w.packets(), codec.CodeAccessRequest); len(asked) != 0 {
+			t.Errorf("%d requests", len(asked))
 		}
 	})
 }

@@ -10,7 +10,7 @@ var errBusy = errors.New("radius: every identifier is in use")
 
 var errTurnedAway = errors.New("the server ended the connection before it answered anything: it may not take this gateway's certificate")
 
-var errNoGroup = &ConfigError{Server: "(none)", Fault: "no group of servers is given for users of any realm; name one"}
+var errNoGroup = &ConfigError{Server: "(none)", Fault: "no group of servers is given; name one, for users of all realms or of some"}
 
 // ErrClosed tells that the Server was closed.
 var ErrClosed = errors.New("radius: the client of this server is closed")

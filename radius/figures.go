@@ -70,7 +70,11 @@ func (s *Server) note(change func(now time.Time)) {
 	if after == Dead {
 		level = slog.LevelWarn
 	}
-	s.options.Log.Log(s.ctx, level, "RADIUS server is "+after.String(), slog.String("server", s.Name()), slog.String("before", before.String()), slog.Any("error", fault))
+	about := []slog.Attr{slog.String("server", s.Name()), slog.String("before", before.String())}
+	if fault != nil {
+		about = append(about, slog.Any("error", fault))
+	}
+	s.options.Log.LogAttrs(s.ctx, level, "RADIUS server is "+after.String(), about...)
 	if after == Dead && s.config.TLS != nil {
 		for _, l := range lines { // a connection may be dead and not know it
 			select {

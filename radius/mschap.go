@@ -14,7 +14,7 @@ import (
 
 // VerifierConfig is MS-CHAPv2 towards servers without EAP.
 type VerifierConfig struct {
-	Group  *Group            // asked where Realms has no other
+	Group  *Group            // asked where Realms has no other; nil: such users are refused
 	Realms map[string]*Group // by realm in lower case: "example.org" of "alice@example.org"
 	// NASIdentifier names this gateway to the servers.
 	NASIdentifier string
@@ -36,7 +36,7 @@ var _ auth.PasswordChanger = (*Verifier)(nil)
 
 // NewVerifier makes a verifier over groups, which stay the caller's to close.
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
-	if c.Group == nil {
+	if c.Group == nil && len(c.Realms) == 0 {
 		return nil, errNoGroup
 	}
 	return &Verifier{access{c.Group, c.Realms, c.NASIdentifier, c.StationPort}, c.StepTime}, nil
@@ -64,6 +64,10 @@ func (v *Verifier) judge(ctx context.Context, r auth.MSCHAPv2Response, proof cod
 			Cause: auth.CauseEAPMalformed, Evidence: []auth.Evidence{
 				{Key: "problem", Value: fmt.Sprintf("an MS-CHAPv2 Name of %d octets, expected 1 to %d", len(r.Name), maxValue)}}}}
 	}
+	group := v.groupOf(r.Name)
+	if group == nil {
+		return auth.Keys{}, &auth.Refusal{Code: auth.ErrorAuthenticationFailed, Reason: noServer(r.Name)}
+	}
 	if v.stepTime > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, v.stepTime)
@@ -72,7 +76,7 @@ func (v *Verifier) judge(ctx context.Context, r auth.MSCHAPv2Response, proof cod
 	var attrs codec.Attributes
 	attrs.Add(rfc2865.UserName_Type, codec.Attribute(r.Name))
 	attrs = append(append(attrs, v.about(r.Peer)...), proof...)
-	server, reply, err := ask(v.groupOf(r.Name), ctx, attrs)
+	server, reply, err := ask(group, ctx, attrs)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return auth.Keys{}, err

@@ -70,6 +70,11 @@ func outage(server *Server, err error, more ...auth.Evidence) auth.Reason {
 	return auth.Reason{Cause: cause, Evidence: append(evidence, auth.Evidence{Key: "error", Value: err.Error()})}
 }
 
+// noServer is why nobody was asked for a user.
+func noServer(name string) auth.Reason {
+	return auth.Reason{Cause: CauseNoServer, Evidence: []auth.Evidence{{Key: "realm", Value: clip(printable(auth.SplitName(name).Realm))}}}
+}
+
 // because is a cause with the server and the method.
 func (c *conversation) because(cause auth.Cause, more ...auth.Evidence) auth.Reason {
 	return because(c.server, c.method, cause, more...)

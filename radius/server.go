@@ -229,8 +229,14 @@ func (s *Server) Exchange(ctx context.Context, attrs codec.Attributes) (*Reply, 
 	return s.exchange(ctx, attrs, false)
 }
 
-// exchange is Exchange; giveUp ends it as soon as the server counts as dead. One
-// that does already has as long as for a Status-Server to come back.
+// lastChance is how long a request to a dead server is still waited for where no
+// other could take it: servers are restarted within seconds, and the third
+// retransmission comes after 14, give or take.
+const lastChance = 15 * time.Second
+
+// exchange is Exchange; giveUp ends it as soon as the server counts as dead,
+// else it has a last chance then. One that is dead already has that long, or as
+// long as for a Status-Server, to come back.
 func (s *Server) exchange(ctx context.Context, attrs codec.Attributes, giveUp bool) (*Reply, error) {
 	return s.conduct(ctx, newFlight(codec.CodeAccessRequest, attrs), giveUp)
 }
@@ -249,15 +255,20 @@ func (s *Server) conduct(ctx context.Context, f *flight, giveUp bool) (*Reply, e
 		<-s.slots
 		return nil, err
 	}
-	if !giveUp {
+	grace := lastChance
+	switch {
+	case giveUp:
+		grace = 0
+	case s.config.NoStatusServer: // who is silent may be slow
 		died = nil
-	} else if isClosed(died) {
+	}
+	if died != nil && isClosed(died) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.config.Health.Probe)
+		ctx, cancel = context.WithTimeout(ctx, max(grace, s.config.Health.Probe))
 		defer cancel()
 		died = nil
 	}
-	return s.await(ctx, l, f, died)
+	return s.await(ctx, l, f, died, grace)
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -269,8 +280,9 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// await hands a flight to its line and waits for the outcome.
-func (s *Server) await(ctx context.Context, l *line, f *flight, died <-chan struct{}) (*Reply, error) {
+// await hands a flight to its line and waits for the outcome, which may take no
+// longer than grace once died is closed.
+func (s *Server) await(ctx context.Context, l *line, f *flight, died <-chan struct{}, grace time.Duration) (*Reply, error) {
 	began := s.options.Now()
 	select {
 	case l.asks <- f:
@@ -288,6 +300,9 @@ func (s *Server) await(ctx context.Context, l *line, f *flight, died <-chan stru
 		return o.reply, s.since(o.err, began, before)
 	case <-ctx.Done():
 	case <-died:
+		if o, ok := f.within(ctx, grace); ok {
+			return o.reply, s.since(o.err, began, before)
+		}
 	}
 	select {
 	case l.drops <- f:
@@ -303,6 +318,19 @@ func (s *Server) await(ctx context.Context, l *line, f *flight, died <-chan stru
 		return nil, context.Cause(ctx)
 	}
 	return nil, s.since(s.silence(f), began, before)
+}
+
+// within waits for the outcome for so long.
+func (f *flight) within(ctx context.Context, most time.Duration) (outcome, bool) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case o := <-f.outcome:
+		return o, true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return outcome{}, false
 }
 
 // reserve promises the caller an identifier of a line; a slot is held.
@@ -363,7 +391,7 @@ func (s *Server) probe(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Health.Probe)
 	defer cancel()
-	_, err := s.await(ctx, l, newFlight(codec.CodeStatusServer, attrs), nil)
+	_, err := s.await(ctx, l, newFlight(codec.CodeStatusServer, attrs), nil, 0)
 	return err
 }
 

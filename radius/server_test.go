@@ -205,6 +205,39 @@ func TestASlowServerThatDiesIsNoticed(t *testing.T) {
 	})
 }
 
+func TestAServerThatNoneStandsInForGetsALastChance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			name     string
+			noStatus bool
+			returns  time.Duration // zero: never
+			waited   time.Duration // at most; zero: it answers
+		}{
+			{"restarted within seconds", false, 12 * time.Second, 0},
+			{"gone", false, 0, 19 * time.Second},
+			{"gone, and nobody can ask", true, 0, 45 * time.Second},
+		} {
+			w := &wire{answer: silence}
+			s := newTestServer(t, w, func(c *ServerConfig) {
+				c.NoStatusServer = test.noStatus
+				c.Retransmission.Total = 45 * time.Second
+			})
+			if test.returns > 0 {
+				time.AfterFunc(test.returns, func() { w.set(honest(codec.CodeAccessAccept)) })
+			}
+			_, err := s.exchange(within(t, time.Minute), someone(), false)
+			var silent *SilentError
+			if test.waited == 0 && err != nil || test.waited > 0 && (!errors.As(err, &silent) || silent.Waited > test.waited || silent.Waited < test.waited-5*time.Second) {
+				t.Errorf("%s: %v", test.name, err)
+			}
+			if _, err = s.exchange(within(t, time.Minute), someone(), false); test.waited > 0 && !test.noStatus && (!errors.As(err, &silent) || silent.Waited != lastChance) {
+				t.Errorf("%s, asked again: %v", test.name, err)
+			}
+			s.Close()
+		}
+	})
+}
+
 func TestALateAnswerToAProbeIsNoForgery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var first []byte

@@ -187,7 +187,7 @@ func TestMSCHAPv2IsAcceptedWithAllThatFreeRADIUSGives(t *testing.T) {
 	}
 	for _, attribute := range []string{
 		`NAS-Identifier = "vpn.example.org"`, `Calling-Station-Id = "192.0.2.77"`, `Called-Station-Id = "192.0.2.1"`,
-		`Acct-Session-Id = "test-session"`, `Connect-Info = "IKEv2 windows"`, "NAS-IP-Address = 192.0.2.1", "Framed-MTU = 1100",
+		`Acct-Session-Id = "test-session"`, `Connect-Info = "IKEv2 windows test-session"`, "NAS-IP-Address = 192.0.2.1", "Framed-MTU = 1100",
 	} {
 		if !strings.Contains(s.radius.Log(), attribute) {
 			t.Errorf("FreeRADIUS did not get %s", attribute)
