@@ -161,6 +161,7 @@ func (g *Gateway) openPlane(context.Context) error {
 	}
 	g.plane = p
 	g.onClose(p.Close)
+	g.openLimiter()
 	return nil
 }
 

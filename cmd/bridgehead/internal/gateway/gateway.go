@@ -56,6 +56,7 @@ type Gateway struct {
 	transport   *transport.Transport
 	choice      planeChoice
 	plane       dataPlane
+	limits      *hostnet.Limiter   // nil: the data plane limits users itself, or nothing does
 	host        func() error       // puts the host's network back, once
 	restored    []string           // what a crash had left on the host
 	cautions    []string           // what on the host may keep traffic from flowing
@@ -202,7 +203,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 		Certificates: ids.list,
 		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
 		Backend: &metered{&g.authorities, c.Auth.Backend, g.metrics, time.Now},
-		Leases:  g.leases(), Inner: poolPrefixes(c), Plane: g.plane,
+		Leases:  g.leases(), Inner: poolPrefixes(c), Plane: g.plane, Limiter: g.limiter(),
 		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains, DHCPServer: g.informs.address(),
 		Limits: ikev2.Limits{
 			HalfOpen: c.IKE.HalfOpenTotal, HalfOpenPerAddress: c.IKE.HalfOpenPerAddress, CookieThreshold: c.IKE.CookieThreshold,
@@ -278,7 +279,7 @@ func (g *Gateway) prepareHost(context.Context) error {
 	err = host.ApplyGateway(hostnet.Gateway{
 		Device: g.plane.Name(), MTU: g.plane.MTU(), KernelESP: g.choice.kernel, Pools: poolPrefixes(c), Forward: c.DataPlane.Forward,
 		ProxyNDP: c.DataPlane.Forward && c.Hooks.UpDown != "",
-		Table:    strings.ReplaceAll(g.plane.Name(), "-", "_"), Masquerade: c.NAT.Masquerade, ClampMSS: clamp,
+		Table:    g.tableName(), Masquerade: c.NAT.Masquerade, ClampMSS: clamp, Limits: g.limits != nil,
 	})
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ func LoadConfig(path string) (*config.Config, []config.Problem, error) {
 		}
 		if !blamed(problems, "dataplane.") && !blamed(problems, "esp.") {
 			problems = append(problems, checkPlane(c)...)
+			problems = append(problems, checkLimits(c)...)
 		}
 	}
 	warnings, err := config.Judge(problems)
