@@ -174,7 +174,7 @@ func TestMSCHAPv2IsAcceptedWithAllThatFreeRADIUSGives(t *testing.T) {
 		Addresses:      []netip.Addr{netip.MustParseAddr("10.99.0.10"), netip.MustParseAddr("2001:db8:99::10")},
 		DNS:            []netip.Addr{netip.MustParseAddr("10.99.0.53"), netip.MustParseAddr("10.99.1.53"), netip.MustParseAddr("2001:db8:99::53")},
 		Routes:         []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("2001:db8:5::/48")},
-		SessionTimeout: time.Hour, IdleTimeout: 10 * time.Minute,
+		SessionTimeout: time.Hour, IdleTimeout: 10 * time.Minute, InterimInterval: time.Minute,
 		Class: [][]byte{[]byte("alice"), []byte("their")},
 	}
 	same := cmp.Options{cmpopts.IgnoreFields(auth.Grant{}, "MSK"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
