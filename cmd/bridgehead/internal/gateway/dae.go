@@ -11,9 +11,11 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"bridgehead/auth"
 	"bridgehead/cmd/bridgehead/internal/config"
+	"bridgehead/cmd/bridgehead/internal/pki"
 	"bridgehead/ikev2"
 	"bridgehead/radius/dae"
 )
@@ -79,14 +81,29 @@ func daeTLS(c *config.Config) (*tls.Config, []config.Problem) {
 	t := c.DAE.TLS
 	files := partnerFiles{config: c, setting: func(key string) string { return "dae.tls." + key }, digest: sha256.New()}
 	out := &tls.Config{MinVersion: tls.VersionTLS12, ClientCAs: files.authority("ca", t.CA)}
-	certificate, key := t.Certificate, t.Key
-	if certificate == "" {
-		certificate, key = c.Server.Certificates[0], c.Server.Keys[0]
-	}
-	if pair, ok := files.certificate("certificate", certificate, key); ok {
+	if t.Certificate == "" {
+		pair, err := ownCertificate(c)
+		if err != nil {
+			files.fault("certificate", err.Error(), "expected the certificate of [server] to be of use, or another one here")
+		}
+		out.Certificates = []tls.Certificate{pair}
+	} else if pair, ok := files.certificate("certificate", t.Certificate, t.Key); ok {
 		out.Certificates = []tls.Certificate{pair}
 	}
 	return out, files.problems
+}
+
+// ownCertificate is the first that users see, with its chain.
+func ownCertificate(c *config.Config) (tls.Certificate, error) {
+	id, _, err := pki.Load(identityFiles(c, 0), c.Server.Name, time.Now())
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pair := tls.Certificate{PrivateKey: id.Key, Leaf: id.Chain[0]}
+	for _, x := range id.Chain {
+		pair.Certificate = append(pair.Certificate, x.Raw)
+	}
+	return pair, nil
 }
 
 // ownAddress tells whether an address is this host's: that a server knows the
