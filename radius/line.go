@@ -220,6 +220,7 @@ func (l *line) send(ctx context.Context, f *flight) {
 		f.queued = true
 		return
 	}
+	l.server.trace(Hop{Direction: Sent, Try: f.sent}, f.wire)
 	if err := l.link.send(f.wire); err != nil {
 		if l.link.broken(err) {
 			l.lost(ctx, err)
@@ -258,10 +259,12 @@ func (l *line) arrived(ctx context.Context, a arrival) {
 	f, reply, err := l.flights.receive(a.packet)
 	if err != nil {
 		l.server.discarded(err)
+		l.server.trace(Hop{Direction: Discarded, Error: err}, a.packet)
 		return
 	}
 	l.backoff, l.proven = 0, true
 	reply.RoundTrip = l.server.options.Now().Sub(f.began)
+	l.server.trace(Hop{Direction: Received, RoundTrip: reply.RoundTrip}, a.packet)
 	l.server.answered(f, reply)
 	if f.code != codec.CodeStatusServer {
 		l.server.release(l, 1)

@@ -71,6 +71,9 @@ type Options struct {
 	Now  func() time.Time
 	Rand io.Reader
 	Log  *slog.Logger
+	// Observe hears of every packet; nil: nobody does. It is called by several
+	// goroutines, and holds up those that it is called by.
+	Observe func(Hop)
 }
 
 func (o Options) withDefaults() Options {
