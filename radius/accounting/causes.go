@@ -80,6 +80,8 @@ var terminations = map[auth.Cause]rfc2866.AcctTerminateCause{
 	"unknown-pool":                      nasError,
 	"fixed-address-in-use":              nasError,
 	"internal-error":                    nasError,
+	"accounting-failed":                 nasError,
+	"limits-not-enforced":               nasError,
 	auth.CauseAccountingFull:            nasError,
 	auth.CauseAccountingNotWritten:      nasError,
 	auth.CauseAccountingUnanswered:      nasError,

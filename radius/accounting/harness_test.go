@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -42,13 +43,13 @@ func (s *server) Account(ctx context.Context, attrs codec.Attributes) error {
 	silent := s.down || s.refuse != nil && s.refuse(attrs)
 	s.inside++
 	s.most = max(s.most, s.inside)
+	wait := s.takes
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		s.inside--
 		s.mu.Unlock()
 	}()
-	wait := s.takes
 	if silent {
 		wait = 30 * time.Second
 	}
@@ -153,12 +154,14 @@ func (l *log) has(level slog.Level, text string) bool {
 type scene struct {
 	*testing.T
 	*Spool
-	server *server
-	path   string
-	log    *log
-	usage  map[string]Progress
-	config func(*Config)
-	stop   func()
+	server  *server
+	path    string
+	log     *log
+	mu      sync.Mutex
+	notices []string            // guarded by mu
+	usage   map[string]Progress // guarded by mu
+	config  func(*Config)
+	stop    func()
 }
 
 // bubble runs a test with a clock of its own.
@@ -172,12 +175,32 @@ func bubble(t *testing.T, change func(*Config), test func(*scene)) {
 	})
 }
 
+func (s *scene) noticed(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notices = append(s.notices, text)
+}
+
+func (s *scene) carried(context.Context) (map[string]Progress, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.usage), nil
+}
+
+// carries says what a session has carried by now.
+func (s *scene) carries(id string, p Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.usage[id] = p
+}
+
 func (s *scene) open() {
 	s.Helper()
 	c := Config{
 		Path: s.path, Sender: s.server, Log: slog.New(s.log),
-		NAS:   NAS{Identifier: "vpn.example.org", Authentic: rfc2866.AcctAuthentic_Value_RADIUS},
-		Usage: func(context.Context) (map[string]Progress, error) { return s.usage, nil },
+		NAS:    NAS{Identifier: "vpn.example.org", Authentic: rfc2866.AcctAuthentic_Value_RADIUS},
+		Notice: s.noticed,
+		Usage:  s.carried,
 	}
 	if s.config != nil {
 		s.config(&c)

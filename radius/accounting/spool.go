@@ -192,9 +192,11 @@ func (s *Spool) Start(ctx context.Context, session auth.Session) error {
 		return err
 	}
 	a := &account{id: session.ID, began: session.Began, interim: session.Interim}
+	var started chan struct{}
 	if s.config.Required {
-		a.started = make(chan struct{})
+		started = make(chan struct{})
 	}
+	a.started = started // the sender's from here on
 	outcome, err := s.open(a, session, record{Kind: kindStart, Time: session.Began})
 	if err != nil {
 		return err
@@ -204,11 +206,11 @@ func (s *Spool) Start(ctx context.Context, session auth.Session) error {
 	case <-ctx.Done():
 		err = s.abandon(ctx, session.ID, outcome)
 	}
-	if err != nil || a.started == nil {
+	if err != nil || started == nil {
 		return err
 	}
 	select {
-	case <-a.started:
+	case <-started:
 		return nil
 	case <-ctx.Done():
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,9 +44,9 @@ func TestCrash(t *testing.T) {
 	bubble(t, func(c *Config) { c.Window = 1 }, func(s *scene) {
 		s.start("a", "b")
 		s.settle(time.Second)
-		s.usage["a"] = Progress{Totals: auth.Totals{BytesIn: 1000, PacketsIn: 7}}
+		s.carries("a", Progress{Totals: auth.Totals{BytesIn: 1000, PacketsIn: 7}})
 		s.settle(2 * NoteEvery)
-		s.usage["a"] = Progress{Totals: auth.Totals{BytesIn: 1500}}
+		s.carries("a", Progress{Totals: auth.Totals{BytesIn: 1500}})
 		known := time.Now()
 		s.settle(time.Second) // not noted any more
 		s.crash()
@@ -139,8 +140,8 @@ func TestRecordThatNobodyTakes(t *testing.T) {
 func TestInterims(t *testing.T) {
 	bubble(t, func(c *Config) { c.Interim = 10 * time.Minute }, func(s *scene) {
 		s.start("a", "b", "c")
-		s.usage["a"] = Progress{Totals: auth.Totals{BytesOut: 1 << 40, PacketsOut: 9}}
-		s.usage["b"] = Progress{Interim: time.Second} // less than a minute is a minute
+		s.carries("a", Progress{Totals: auth.Totals{BytesOut: 1 << 40, PacketsOut: 9}})
+		s.carries("b", Progress{Interim: time.Second}) // less than a minute is a minute
 		s.settle(15*time.Minute + 30*time.Second)
 		count := func(id string) (n int) {
 			for _, a := range s.server.seen {
@@ -240,20 +241,20 @@ func TestMisuse(t *testing.T) {
 
 // Clocks that jump make no time negative.
 func TestClockJumps(t *testing.T) {
-	offset := time.Duration(0)
+	var offset atomic.Int64
 	bubble(t, func(c *Config) {
-		c.Now = func() time.Time { return time.Now().Add(offset).Round(0) } // wall clock alone, as after a restart
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())).Round(0) } // wall clock alone, as after a restart
 	}, func(s *scene) {
 		s.start("a")
 		s.settle(time.Minute)
-		offset = -24 * time.Hour
+		offset.Store(int64(-24 * time.Hour))
 		if err := s.Stop(s.Context(), "a", auth.Totals{}, auth.End{Cause: "client-disconnected", Time: s.Spool.config.Now()}); err != nil {
 			s.Error(err)
 		}
 		s.start("b")
-		offset = -48 * time.Hour
+		offset.Store(int64(-48 * time.Hour))
 		s.restart()
-		offset = 365 * 24 * time.Hour
+		offset.Store(int64(365 * 24 * time.Hour))
 		s.settle(time.Minute)
 		for _, a := range s.server.seen {
 			for _, k := range []codec.Type{rfc2866.AcctDelayTime_Type, rfc2866.AcctSessionTime_Type, rfc2869.EventTimestamp_Type} {
@@ -264,7 +265,7 @@ func TestClockJumps(t *testing.T) {
 		}
 		s.server.only(s.T, kindStop, "a")
 		s.server.only(s.T, kindStop, "b")
-		offset = 0
+		offset.Store(int64(0))
 	})
 }
 
