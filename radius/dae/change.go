@@ -21,16 +21,25 @@ const (
 	vendorMikrotik = 14988
 )
 
-// changers put what the attribute set in a Grant into a Change.
-var changers = map[key]func(*Change, *auth.Grant){
-	{0, rfc2865.SessionTimeout_Type}:      func(c *Change, g *auth.Grant) { c.SessionTimeout = g.SessionTimeout },
-	{0, rfc2865.IdleTimeout_Type}:         func(c *Change, g *auth.Grant) { c.IdleTimeout = g.IdleTimeout },
-	{0, rfc2865.TerminationAction_Type}:   func(c *Change, g *auth.Grant) { c.Reauthenticate = g.Reauthenticate },
-	{0, rfc2869.AcctInterimInterval_Type}: func(c *Change, g *auth.Grant) { c.InterimInterval = g.InterimInterval },
-	{0, rfc4849.NASFilterRule_Type}:       func(c *Change, g *auth.Grant) { c.Filter = &g.Filter },
-	{vendorWISPr, 7}:                      func(c *Change, g *auth.Grant) { c.RateUp = &g.RateUp },
-	{vendorWISPr, 8}:                      func(c *Change, g *auth.Grant) { c.RateDown = &g.RateDown },
-	{vendorMikrotik, 8}:                   func(c *Change, g *auth.Grant) { c.RateUp, c.RateDown = &g.RateUp, &g.RateDown },
+// changers put what the attribute set in a Grant into a Change. One gives
+// false where the value says nothing that a session could be changed to.
+var changers = map[key]func(*Change, *auth.Grant) bool{
+	{0, rfc2865.SessionTimeout_Type}:      func(c *Change, g *auth.Grant) bool { return set(&c.SessionTimeout, g.SessionTimeout) },
+	{0, rfc2865.IdleTimeout_Type}:         func(c *Change, g *auth.Grant) bool { return set(&c.IdleTimeout, g.IdleTimeout) },
+	{0, rfc2865.TerminationAction_Type}:   func(c *Change, g *auth.Grant) bool { return set(&c.Reauthenticate, g.Reauthenticate) },
+	{0, rfc2869.AcctInterimInterval_Type}: func(c *Change, g *auth.Grant) bool { return set(&c.InterimInterval, g.InterimInterval) },
+	{0, rfc4849.NASFilterRule_Type}:       func(c *Change, g *auth.Grant) bool { return set(&c.Filter, &g.Filter) },
+	{vendorWISPr, 7}:                      func(c *Change, g *auth.Grant) bool { return set(&c.RateUp, &g.RateUp) },
+	{vendorWISPr, 8}:                      func(c *Change, g *auth.Grant) bool { return set(&c.RateDown, &g.RateDown) },
+	{vendorMikrotik, 8}: func(c *Change, g *auth.Grant) bool {
+		return set(&c.RateUp, &g.RateUp) && set(&c.RateDown, &g.RateDown)
+	},
+}
+
+func set[T comparable](field *T, v T) bool {
+	var stays T
+	*field = v
+	return v != stays
 }
 
 // readChanges reads what is to change. Each value means what it means in
@@ -46,7 +55,9 @@ func (o *order) readChanges(attrs codec.Attributes) *Failure {
 		return &Failure{InvalidValue, err}
 	}
 	for _, change := range o.changes {
-		change(&o.change, &g)
+		if !change(&o.change, &g) {
+			return &Failure{InvalidValue, errNoSuchChange}
+		}
 	}
 	return nil
 }

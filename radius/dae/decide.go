@@ -26,7 +26,7 @@ type order struct {
 	change Change
 	note   string // Reply-Message, for the log
 
-	changes []func(*Change, *auth.Grant)
+	changes []func(*Change, *auth.Grant) bool
 }
 
 // nasPortVirtual is the NAS-Port-Type of every session (RFC 2865 §5.41).

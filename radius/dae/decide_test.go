@@ -116,6 +116,8 @@ func TestErrorCauses(t *testing.T) {
 		"405: Authorize-Only to disconnect":     {attrs: []*codec.AVP{session(phone.ID), number(rfc2865.ServiceType_Type, 17)}, cause: UnsupportedService},
 		"405: any other service":                {coa: true, attrs: []*codec.AVP{session(phone.ID), timeout, number(rfc2865.ServiceType_Type, 2)}, cause: UnsupportedService},
 		"407: a timeout of 0 s":                 {coa: true, attrs: []*codec.AVP{session(phone.ID), number(rfc2865.SessionTimeout_Type, 0)}, cause: InvalidValue},
+		"407: no interim reports at all":        {coa: true, attrs: []*codec.AVP{session(phone.ID), number(rfc2869.AcctInterimInterval_Type, 0)}, cause: InvalidValue},
+		"407: Termination-Action Default":       {coa: true, attrs: []*codec.AVP{session(phone.ID), timeout, number(rfc2865.TerminationAction_Type, 0)}, cause: InvalidValue},
 		"407: a filter nobody can read":         {coa: true, attrs: []*codec.AVP{session(phone.ID), attr(rfc4849.NASFilterRule_Type, "let everything pass")}, cause: InvalidValue},
 		"407: a timeout of three octets":        {coa: true, attrs: []*codec.AVP{session(phone.ID), attr(rfc2865.SessionTimeout_Type, "abc")}, cause: InvalidValue},
 		"501: this client may not disconnect":   {attrs: []*codec.AVP{session(phone.ID)}, given: func(c *Client) { c.NoDisconnect = true }, cause: Prohibited},

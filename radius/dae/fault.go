@@ -8,10 +8,11 @@ import (
 )
 
 var (
-	errNoSession  = errors.New("nothing in the request identifies a session; expected Acct-Session-Id or another such attribute")
-	errNoChange   = errors.New("the CoA-Request changes nothing; expected Session-Timeout or another such attribute")
-	errNotFound   = errors.New("no session is what the request says")
-	errNotAllowed = errors.New("the client's configuration does not allow this kind of request")
+	errNoSession    = errors.New("nothing in the request identifies a session; expected Acct-Session-Id or another such attribute")
+	errNoChange     = errors.New("the CoA-Request changes nothing; expected Session-Timeout or another such attribute")
+	errNoSuchChange = errors.New("a value asks for what a session that is up can't be changed to")
+	errNotFound     = errors.New("no session is what the request says")
+	errNotAllowed   = errors.New("the client's configuration does not allow this kind of request")
 )
 
 // attributeFault names the attribute that a request failed for.

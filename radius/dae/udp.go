@@ -14,6 +14,9 @@ import (
 	codec "layeh.com/radius"
 )
 
+// maxFaults is how many errors in a row a socket survives.
+const maxFaults = 64
+
 // Socket is a UDP socket for requests. Answers leave by the address that was
 // asked, also where the socket listens on all.
 type Socket struct {
@@ -90,16 +93,18 @@ func (s *Server) ServeUDP(ctx context.Context, socket *Socket) error {
 	defer running.Wait()
 	defer context.AfterFunc(ctx, func() { socket.conn.SetReadDeadline(time.Unix(1, 0)) })()
 	buf := make([]byte, codec.MaxPacketLength)
-	for {
+	for faults := 0; ; {
 		n, from, to, err := socket.read(buf)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil || from == nil:
-			continue // such as an ICMP error of an answer before
 		}
+		if err != nil || from == nil { // such as an ICMP error of an answer before
+			if faults++; faults > maxFaults || errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			continue
+		}
+		faults = 0
 		addr := from.AddrPort()
 		addr = netip.AddrPortFrom(addr.Addr().Unmap().WithZone(""), addr.Port())
 		s.receive(ctx, &running, source{addr: addr}, buf[:n], func(answer []byte) {
