@@ -142,7 +142,7 @@ func TestKilledAtAnyPoint(t *testing.T) {
 	r := new(server)
 	r.takeFrom(t, filepath.Join(dir, "server.sock"))
 	promised := map[string]string{}
-	for range kills {
+	for n := range kills {
 		cmd := exec.Command(os.Args[0], "-test.run", "^$")
 		cmd.Env = append(os.Environ(), envVictim+"="+dir)
 		out, err := cmd.StdoutPipe()
@@ -152,11 +152,22 @@ func TestKilledAtAnyPoint(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		dying := time.AfterFunc(time.Duration(rand.Int64N(int64(250*time.Millisecond))), func() { _ = cmd.Process.Kill() })
+		// While it begins, or in the middle of its work, however fast it works.
+		dying := time.AfterFunc(time.Hour, func() { _ = cmd.Process.Kill() })
+		left := 20 + rand.IntN(10)
+		if n%2 == 0 {
+			left = -1
+			dying.Reset(time.Duration(rand.Int64N(int64(100 * time.Millisecond))))
+		}
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			what, id, _ := strings.Cut(lines.Text(), " ")
 			if what == "failed" {
 				t.Fatalf("the victim: %s", id)
+			}
+			if _, known := promised[id]; !known {
+				if left--; left == 0 {
+					dying.Reset(time.Duration(rand.Int64N(int64(5 * time.Millisecond))))
+				}
 			}
 			promised[id] = what
 		}
