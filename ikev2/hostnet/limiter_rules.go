@@ -27,7 +27,9 @@ func (b *builder) addFilter(c chains, rules []auth.FilterRule, out bool) {
 		return
 	}
 	drop := &expr.Verdict{Kind: expr.VerdictDrop}
-	goTo := func(chain *nftables.Chain) *expr.Verdict { return &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain.Name} }
+	goTo := func(chain *nftables.Chain) *expr.Verdict {
+		return &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain.Name}
+	}
 	b.rule(c.entry, &expr.Verdict{Kind: expr.VerdictJump, Chain: c.filter.Name})
 	for _, ipv4 := range []bool{true, false} {
 		b.rule(c.filter, append(matchFragment(ipv4, expr.CmpOpEq, 1), drop)...)

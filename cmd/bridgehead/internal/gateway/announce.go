@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,13 +45,36 @@ func (g *Gateway) openAnnouncer(ctx context.Context) error {
 
 // leases are where sessions get their addresses.
 func (g *Gateway) leases() ikev2.Leases {
-	if g.announcer == nil {
-		return g.pools
+	ways := places{g.routes}
+	if g.announcer != nil {
+		ways = append(ways, g.announcer)
 	}
-	return &announcedLeases{Leases: g.pools, announcer: g.announcer, held: make(map[string]*announced)}
+	return &announcedLeases{Leases: g.pools, announcer: ways, held: make(map[string]*announced)}
 }
 
-// announcer is a *hostnet.Announcer.
+// places are all that has to know of a client's addresses.
+type places []announcer
+
+// Add tells all of them or none.
+func (ps places) Add(ctx context.Context, addrs []netip.Addr) error {
+	for i, p := range ps {
+		if err := p.Add(ctx, addrs); err != nil {
+			return errors.Join(err, ps[:i].Remove(context.WithoutCancel(ctx), addrs))
+		}
+	}
+	return nil
+}
+
+// Remove tells all of them, the last first.
+func (ps places) Remove(ctx context.Context, addrs []netip.Addr) error {
+	var err error
+	for _, p := range slices.Backward(ps) {
+		err = errors.Join(err, p.Remove(ctx, addrs))
+	}
+	return err
+}
+
+// announcer is a *hostnet.Announcer or a *hostnet.HostRoutes.
 type announcer interface {
 	Add(ctx context.Context, addrs []netip.Addr) error
 	Remove(ctx context.Context, addrs []netip.Addr) error

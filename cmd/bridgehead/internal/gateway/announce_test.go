@@ -159,3 +159,25 @@ func TestSecondLeaseOfAHolder(t *testing.T) {
 		t.Errorf("heard %q, want %q", s.heard, want)
 	}
 }
+
+// TestPlacesAreToldAllOrNone: what failed at the second is taken back at the
+// first.
+func TestPlacesAreToldAllOrNone(t *testing.T) {
+	var first, second segment
+	ps := places{&first, &second}
+	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	if err := errors.Join(ps.Add(t.Context(), addrs), ps.Remove(t.Context(), addrs)); err != nil {
+		t.Fatal(err)
+	}
+	second.addErr = errors.New("no such link")
+	if err := ps.Add(t.Context(), addrs); !errors.Is(err, second.addErr) {
+		t.Errorf("error %v", err)
+	}
+	const whole, half = "add [192.0.2.1],remove [192.0.2.1]", "add [192.0.2.1]"
+	if got := strings.Join(first.heard, ","); got != whole+","+whole {
+		t.Errorf("the first heard %s", got)
+	}
+	if got := strings.Join(second.heard, ","); got != whole+","+half {
+		t.Errorf("the second heard %s", got)
+	}
+}

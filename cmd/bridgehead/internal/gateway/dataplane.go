@@ -162,7 +162,8 @@ func (g *Gateway) openPlane(context.Context) error {
 	g.plane = p
 	g.onClose(p.Close)
 	g.openLimiter()
-	return nil
+	g.routes, err = hostnet.OpenHostRoutes(p.Name(), poolPrefixes(c))
+	return err
 }
 
 // userspace is ESP in this process, over a TUN device.

@@ -61,9 +61,10 @@ type Gateway struct {
 	restored    []string           // what a crash had left on the host
 	cautions    []string           // what on the host may keep traffic from flowing
 	announcer   *hostnet.Announcer // nil: clients are not announced
-	script      *hostnet.Script    // nil: no program hears of sessions
-	informs     *informs           // nil: DHCPINFORM is not answered
-	accounts    *accounting.Spool  // nil: no account is kept
+	routes      *hostnet.HostRoutes
+	script      *hostnet.Script   // nil: no program hears of sessions
+	informs     *informs          // nil: DHCPINFORM is not answered
+	accounts    *accounting.Spool // nil: no account is kept
 	responder   *ikev2.Responder
 	dynamic     *dynamic // nil: nobody ends or changes sessions over RADIUS
 	admin       *admin.Server
