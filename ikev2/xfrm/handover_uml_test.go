@@ -29,3 +29,25 @@ func TestKernelKeepsTheLimit(t *testing.T) {
 		t.Errorf("after %d packets, limited to %d more, the peer has %d and number %d", sent.packets, more, in.packets, in.replay.received)
 	}
 }
+
+// TestKernelEndsWhatPassedItsLimit: a state that has sent more than it may when
+// the limit is set sends no more, and its successor begins after all of it.
+func TestKernelEndsWhatPassedItsLimit(t *testing.T) {
+	p := newPair(t)
+	p.install(p.child(1, gcmESN, pairPath(false, false, 8)))
+	c := p.gateway.children[1]
+	_, before, err := p.gateway.read(c)
+	must(t, err)
+	must(t, <-p.ping(handoverPackets)) // of each family
+	last, err := p.gateway.limit(c.outbound(c.Path), before)
+	must(t, err)
+	if err := <-p.ping(3); err == nil {
+		t.Error("it sends on")
+	}
+	in, _, err := p.client.read(p.client.children[1])
+	must(t, err)
+	if last.packets != 2*handoverPackets || in.packets != last.packets || in.replay.received > last.replay.sent {
+		t.Errorf("the peer has %d packets and number %d, the successor begins after %d and %d packets",
+			in.packets, in.replay.received, last.replay.sent, last.packets)
+	}
+}

@@ -25,7 +25,7 @@ func TestPeers(t *testing.T) {
 	const script = `mkdir -p /dev/shm && mount -t tmpfs tmpfs /dev/shm && export BRIDGEHEAD=$1 TMPDIR=/dev/shm && shift && exec "$@"`
 	output, status := Machine{Memory: "768M", Limit: 9 * time.Minute, Dir: "../peers"}.Run(t, "bash", "-c", script, "-", program,
 		binary, "-test.v", "-test.parallel", "8", "-test.timeout", "500s", "-test.run",
-		"^Test(Kernel.*|SwanctlWorksThroughTheGateway|DocumentedScriptThroughTheGateway|ClientsAreNeighboursOfTheSegment)$")
+		"^Test(Kernel.*|SwanctlWorksThroughTheGateway|DocumentedScriptThroughTheGateway|ClientsAreNeighboursOfTheSegment|MovesLoseNoPacket)$")
 	t.Log("\n" + output)
 	if status != 0 {
 		t.Errorf("the tests ended with status %d", status)

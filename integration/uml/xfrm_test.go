@@ -17,7 +17,7 @@ func TestXFRM(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build, err, out)
 	}
-	output, status := Machine{Limit: 4 * time.Minute, Dir: "../../ikev2/xfrm"}.Run(t, binary, "-test.v", "-test.timeout", "200s",
+	output, status := Machine{Limit: 6 * time.Minute, Dir: "../../ikev2/xfrm"}.Run(t, binary, "-test.v", "-test.timeout", "300s",
 		"-test.bench", ".", "-test.benchtime", "1x")
 	t.Log("\n" + output)
 	if status != 0 {
