@@ -104,14 +104,15 @@ type changeLimits struct {
 	job
 	of     *session // the shard's
 	order  Adjust
-	limits *esp.Limits // as changed
+	limits *esp.Limits // as changed, for the session
+	told   *esp.Limits // the same for the data plane
 	err    error
 }
 
 func (*changeLimits) pool() pool { return poolHost }
 
 func (j *changeLimits) Run(ctx context.Context, w *works) {
-	j.err = w.limit(ctx, j.of.id, j.of.lease, j.limits)
+	j.err = w.limit(ctx, j.of.id, j.of.lease, j.told)
 }
 
 // adjust changes the session, once the data plane has obeyed where it is
@@ -134,7 +135,8 @@ func (sa *SA) beginChange(out *Outbox) {
 	s := sa.session
 	order := s.given.changing[0]
 	s.busy++
-	out.Jobs = append(out.Jobs, &changeLimits{job: job{sa}, of: s, order: order, limits: order.Change.apply(s.given.limits)})
+	next := order.Change.apply(s.given.limits)
+	out.Jobs = append(out.Jobs, &changeLimits{job: job{sa}, of: s, order: order, limits: next, told: sa.informed(next)})
 }
 
 // limitsChanged ends a change that the data plane was told of, and begins the

@@ -197,6 +197,39 @@ func TestLimitsLastAsLongAsTheSession(t *testing.T) {
 	w.mustBeEmpty()
 }
 
+// TestDHCPINFORMPassesTheFilter of a Windows that is to learn its routes, and of
+// nobody else.
+func TestDHCPINFORMPassesTheFilter(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		profile *initiator.Profile
+		rules   []string
+		want    string
+	}{
+		{"Windows", initiator.Windows10DH2048(), []string{"permit in ip from any to 10.0.0.0/8", "deny out tcp from any to any"},
+			"[permit in udp from any 68 to 255.255.255.255 67 permit out udp from 192.0.2.53 67 to any 68 permit out udp from 192.0.0.8 67 to any 68 permit in ip from any to 10.0.0.0/8 deny out tcp from any to any]"},
+		{"Windows, one direction", initiator.Windows10DH2048(), []string{"permit in ip from any to 10.0.0.0/8"},
+			"[permit in udp from any 68 to 255.255.255.255 67 permit in ip from any to 10.0.0.0/8]"},
+		{"Android", initiator.Android(), []string{"permit in ip from any to 10.0.0.0/8"}, "[permit in ip from any to 10.0.0.0/8]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var l *fakeLimiter
+			w := newWorld(t, 1, func(cfg *Config) {
+				limited(&l, auth.Grant{Filter: filter(t, c.rules...)})(cfg)
+				cfg.DHCPServer, cfg.LocalSubnets = netip.MustParseAddr("192.0.2.53"), prefixes("10.0.0.0/8")
+			})
+			w.newDevice(func(cfg *initiator.Config) { cfg.Profile = c.profile }).mustLogin()
+			s := w.lastEvent().Session
+			if got := l.limits[s.ID]; !strings.Contains(got, c.want) {
+				t.Errorf("limits %s, want %s", got, c.want)
+			}
+			if len(s.Limits.Filter) != len(c.rules) {
+				t.Errorf("the session's own filter is %v", s.Limits.Filter)
+			}
+		})
+	}
+}
+
 // TestLimitsThatCannotBeKept: a user who is to be limited does not come in
 // without, and nothing is left.
 func TestLimitsThatCannotBeKept(t *testing.T) {
