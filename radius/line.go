@@ -264,7 +264,7 @@ func (l *line) arrived(ctx context.Context, a arrival) {
 	}
 	l.backoff, l.proven = 0, true
 	reply.RoundTrip = l.server.options.Now().Sub(f.began)
-	l.server.trace(Hop{Direction: Received, RoundTrip: reply.RoundTrip}, a.packet)
+	l.server.trace(Hop{Direction: Received, Answers: f.code.String(), RoundTrip: reply.RoundTrip}, a.packet)
 	l.server.answered(f, reply)
 	if f.code != codec.CodeStatusServer {
 		l.server.release(l, 1)

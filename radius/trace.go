@@ -25,6 +25,7 @@ type Hop struct {
 	Code       string // such as "Access-Request"
 	Identifier uint8
 	Try        int           // of what was sent: which sending of the same packet, from 1
+	Answers    string        // of what was received: the code of the request
 	RoundTrip  time.Duration // of what was received: since the request was sent the first time
 	Attributes []NamedValue  // as they stand in the packet; of a packet that can't be read, none
 	Error      error

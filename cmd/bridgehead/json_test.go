@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bridgehead/cmd/bridgehead/internal/admin"
+	"bridgehead/cmd/bridgehead/internal/gateway"
 	"bridgehead/cmd/bridgehead/internal/provision"
 	"bridgehead/ikev2/initiator"
 )
@@ -28,6 +29,7 @@ var printed = []struct {
 	note string
 	as   any
 }{
+	{"bridgehead auth test", "", gateway.LoginReport{}},
 	{"bridgehead bench", "", initiator.LoadReport{}},
 	{"bridgehead check", "", checked{}},
 	{"bridgehead events", "One object a line, without indentation.", admin.Event{}},

@@ -73,7 +73,7 @@ Run it:   bridgehead check && sudo bridgehead serve`,
 		a.controlFlag(c)
 		c.Flags().DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to wait for the gateway")
 	}
-	add("run", a.quickstartCommand(), a.serveCommand(), a.checkCommand(), a.usersCommand(), a.profileCommand(), a.importCommand())
+	add("run", a.quickstartCommand(), a.serveCommand(), a.checkCommand(), a.usersCommand(), a.authCommand(), a.profileCommand(), a.importCommand())
 	add("look", append(look, a.eventsCommand())...)
 	add("try", a.probeCommand(), a.benchCommand(), a.connectCommand())
 	add("", a.versionCommand())

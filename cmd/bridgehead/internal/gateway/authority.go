@@ -164,7 +164,7 @@ func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
 	if a := g.authorities.current.Load(); a != nil && a.mark == plan.mark {
 		return a, nil
 	}
-	return plan.open(c, g.users, g.logger.With(slog.String("backend", c.Auth.Backend)))
+	return plan.open(c, g.users, radius.Options{Log: g.logger.With(slog.String("backend", c.Auth.Backend))})
 }
 
 // taking is who would decide after a reload, until keep.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -118,7 +117,7 @@ func stepTime(c *config.Config) time.Duration {
 
 // open begins to watch the servers and makes the backend over them, or over the
 // file of users where the servers only take accounting.
-func (p *radiusPlan) open(c *config.Config, users *userFile, logger *slog.Logger) (*authority, error) {
+func (p *radiusPlan) open(c *config.Config, users *userFile, o radius.Options) (*authority, error) {
 	realms := map[string]*radius.Group{}
 	a := &authority{mark: p.mark, realms: realms}
 	for _, g := range p.groups {
@@ -126,7 +125,7 @@ func (p *radiusPlan) open(c *config.Config, users *userFile, logger *slog.Logger
 		if len(g.realms) > 0 {
 			name = strings.Join(g.realms, ",")
 		}
-		group, err := radius.NewGroup(name, g.servers, radius.Options{Log: logger})
+		group, err := radius.NewGroup(name, g.servers, o)
 		if err != nil {
 			a.retire()
 			return nil, errors.Join(err)
