@@ -159,7 +159,7 @@ func TestRADIUSRefusalsAreExplained(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("server down", "home", "received TEMPORARY_FAILURE notify error", "backend-unavailable", "campus", "did not answer within 4", "connection refused")
-	server = s.freeRADIUS(t, users)
+	s.freeRADIUS(t, users)
 	works("the server is back")
 
 	s.secretFile(t, "another secret than that of the server")
