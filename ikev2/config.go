@@ -118,7 +118,8 @@ type Limits struct {
 	// chains needs some tens. Default 64.
 	EAPRounds int
 	// BackendJobs is the number of authentication backend calls at once.
-	// Default 512.
+	// Default HalfOpen, of which each makes one at a time: users who wait for
+	// a slow server hold up nobody.
 	BackendJobs int
 }
 
@@ -165,7 +166,7 @@ func (c Config) withDefaults() Config {
 	l.Queue = orDefault(l.Queue, 4096)
 	l.Children = orDefault(l.Children, 8)
 	l.EAPRounds = orDefault(l.EAPRounds, 64)
-	l.BackendJobs = orDefault(l.BackendJobs, 512)
+	l.BackendJobs = orDefault(l.BackendJobs, l.HalfOpen)
 	t.HalfOpen = cmp.Or(t.HalfOpen, time.Minute)
 	t.Linger = cmp.Or(t.Linger, 15*time.Second)
 	t.Job = cmp.Or(t.Job, 10*time.Second)
