@@ -88,15 +88,21 @@ func bridgeheadBinary(t *testing.T) string {
 func startBridgehead(s *scene, alg suites) daemon {
 	s.t.Helper()
 	dir := s.Dir("bridgehead")
-	s.server.Write(filepath.Join(dir, "server.pem"))
-	s.server.WriteKey(filepath.Join(dir, "server.key"))
-	s.issuing.Write(filepath.Join(dir, "issuing.pem"))
 	users := filepath.Join(dir, "users")
 	add := s.gateway.Command(bridgeheadBinary(s.t), "users", "add", user, "--file", users)
 	add.Stdin = strings.NewReader(password + "\n")
 	if out, err := add.CombinedOutput(); err != nil {
 		s.t.Fatalf("users add: %v\n%s", err, out)
 	}
+	return s.serve(dir, alg, fmt.Sprintf("[auth.file]\npath = %q\n", users))
+}
+
+// serve starts bridgehead with its files in dir and a backend.
+func (s *scene) serve(dir string, alg suites, backend string) daemon {
+	s.t.Helper()
+	s.server.Write(filepath.Join(dir, "server.pem"))
+	s.server.WriteKey(filepath.Join(dir, "server.key"))
+	s.issuing.Write(filepath.Join(dir, "issuing.pem"))
 	config := fmt.Sprintf(`[server]
 name = %q
 certificate = "server.pem"
@@ -110,14 +116,12 @@ half_open_per_address = 10000
 cookie_threshold = 10000
 [esp]
 proposals = %q
-[auth.file]
-path = %q
-[log]
+%s[log]
 level = "warn"
 [paths]
 state = %q
 control = %q
-`, gatewayName, alg.ike, alg.esp, users, dir, filepath.Join(dir, "control.sock"))
+`, gatewayName, alg.ike, alg.esp, backend, dir, filepath.Join(dir, "control.sock"))
 	file := filepath.Join(dir, "bridgehead.toml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -137,6 +141,13 @@ control = %q
 
 func startCharon(s *scene, alg suites) daemon {
 	s.t.Helper()
+	return s.startCharon(alg, "eap-mschapv2", fmt.Sprintf("secrets { eap-1 { id = %s\n  secret = %q } }\n", user, password), "")
+}
+
+// startCharon starts strongSwan with a way to judge users, and what that needs
+// of secrets and settings.
+func (s *scene) startCharon(alg suites, judge, secrets, settings string) daemon {
+	s.t.Helper()
 	return s.gateway.StartCharon(lab.CharonConfig{
 		Connections: fmt.Sprintf(`connections { rw {
   version = 2
@@ -147,17 +158,15 @@ func startCharon(s *scene, alg suites) daemon {
   local { auth = pubkey
           certs = gw.pem
           id = %s }
-  remote { auth = eap-mschapv2
+  remote { auth = %s
            eap_id = %%any }
   children { net { local_ts = 0.0.0.0/0, ::/0
                    esp_proposals = %s } }
 } }
-secrets { eap-1 { id = %s
-  secret = %q } }
-pools { p4 { addrs = 10.64.0.0/16 }
+%spools { p4 { addrs = 10.64.0.0/16 }
         p6 { addrs = 2001:db8::/96 } }
-`, alg.ike, gatewayName, alg.esp, user, password),
-		Settings:     "dos_protection = no\n  ikesa_table_size = 4096\n  ikesa_table_segments = 16",
+`, alg.ike, gatewayName, judge, alg.esp, secrets),
+		Settings:     "dos_protection = no\n  ikesa_table_size = 4096\n  ikesa_table_segments = 16\n  " + settings,
 		Certificates: map[string]*lab.Certificate{"gw.pem": s.server},
 		Authorities:  map[string]*lab.Certificate{"issuing.pem": s.issuing},
 	})
