@@ -162,10 +162,14 @@ func (p *past) usage() []esp.Usage {
 
 // LogValue gives a session's line in the log its usual fields.
 func (i SessionInfo) LogValue() slog.Value {
-	return slog.GroupValue(
+	attrs := []slog.Attr{
 		slog.String("user", i.User), slog.String("identity", i.Identity), slog.String("client", i.Client),
 		slog.String("remote", i.Remote.String()), slog.String("ipv4", addrText(i.IPv4)), slog.String("ipv6", addrText(i.IPv6)),
-	)
+	}
+	if i.Group != "" {
+		attrs = append(attrs, slog.String("group", i.Group))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 func addrText(a netip.Addr) string {

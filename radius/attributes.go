@@ -58,7 +58,7 @@ var attributes = []Attribute{
 	{Name: "Framed-IP-Netmask", Type: rfc2865.FramedIPNetmask_Type, Source: "RFC 2865 §5.9",
 		Ignored: "a client has one address, and what it reaches is told by routes"},
 	{Name: "Filter-Id", Type: rfc2865.FilterID_Type, Source: "RFC 2865 §5.11",
-		Effect: "the user's group; with \"bridgehead:\" in front a setting of its own, see below", apply: filterID},
+		Effect: "the user's group, which the log and the updown script (BRIDGEHEAD_GROUP) are told; with \"bridgehead:\" in front a setting of its own, see below", apply: filterID},
 	{Name: "Framed-MTU", Type: rfc2865.FramedMTU_Type, Source: "RFC 2865 §5.12",
 		Ignored: "the MTU follows from the path, and TCP is fitted to it"},
 	{Name: "Framed-Compression", Type: rfc2865.FramedCompression_Type, Source: "RFC 2865 §5.13", Ignored: noSense},

@@ -44,6 +44,7 @@ type Session struct {
 	LocalID   string         `json:"local_id"`
 	RemoteID  string         `json:"remote_id"` // IDi
 	User      string         `json:"user"`      // as it was verified
+	Group     string         `json:"group,omitempty"`
 	Addresses []netip.Addr   `json:"addresses"` // inner ones
 	Subnets   []netip.Prefix `json:"subnets"`   // what the client may reach; none: everything
 }

@@ -75,7 +75,8 @@ func verbOf(f Family, up bool) string {
 }
 
 // environment is what strongSwan's updown plugin gives its script (version 1.1
-// of that interface), as far as it applies, and nothing of our own but PATH.
+// of that interface), as far as it applies, and nothing of our own but PATH and,
+// of a user who is in a group, BRIDGEHEAD_GROUP.
 func (s *Script) environment(t told, f Family, verb string) []string {
 	n := t.Session
 	client := firstIn(f, n.Addresses)
@@ -106,6 +107,9 @@ func (s *Script) environment(t told, f Family, verb string) []string {
 	}
 	if n.Encap {
 		env = append(env, fmt.Sprintf("PLUTO_UDP_ENC=%d", n.Remote.Port()))
+	}
+	if n.Group != "" {
+		env = append(env, "BRIDGEHEAD_GROUP="+n.Group)
 	}
 	for i, e := range env {
 		env[i] = clean(e)

@@ -105,6 +105,7 @@ func TestScriptEnvironment(t *testing.T) {
 	s := startScript(t, ScriptConfig{Command: []string{program(t, `(echo "args=$*"; env | grep -v '^\(PWD\|SHLVL\|_\)=' | sort; echo) >>"$2"`), "two words", out}})
 	hostile := visitor("s1", "10.9.0.7", "fd09::7")
 	hostile.RemoteID = "$(touch /tmp/x);`id`\n\x00PLUTO_VERB=up\x1b[31m\xff\u0085 'quoted'"
+	hostile.Group = "staff\x1b"
 	s.Up(hostile)
 	s.drain()
 	s.Down("s1")
@@ -117,7 +118,7 @@ func TestScriptEnvironment(t *testing.T) {
 		return fmt.Sprintf("PLUTO_PROTO=esp\nPLUTO_REQID=%d\n", number)
 	}
 	first := func(verb, family, mine, client string) string {
-		return "args=two words " + out + "\nPATH=" + os.Getenv("PATH") + "\nPLUTO_CONNECTION=myvpn\nPLUTO_INTERFACE=lo\nPLUTO_ME=127.0.0.1\nPLUTO_MY_CLIENT=" + mine +
+		return "args=two words " + out + "\nBRIDGEHEAD_GROUP=staff\nPATH=" + os.Getenv("PATH") + "\nPLUTO_CONNECTION=myvpn\nPLUTO_INTERFACE=lo\nPLUTO_ME=127.0.0.1\nPLUTO_MY_CLIENT=" + mine +
 			"\nPLUTO_MY_ID=vpn.example.org\nPLUTO_MY_PORT=0\nPLUTO_MY_PROTOCOL=0\nPLUTO_PEER=198.51.100.7\nPLUTO_PEER_CLIENT=" + client +
 			"\nPLUTO_PEER_ID=$(touch /tmp/x);`id`PLUTO_VERB=up[31m 'quoted'\nPLUTO_PEER_PORT=0\nPLUTO_PEER_PROTOCOL=0\n" +
 			"PLUTO_PEER_SOURCEIP4_1=10.9.0.7\nPLUTO_PEER_SOURCEIP6_1=fd09::7\nPLUTO_PEER_SOURCEIP=10.9.0.7\n" + common(1) +

@@ -56,7 +56,7 @@ func (v *visits) event(e ikev2.SessionEvent) {
 		c := v.config.Load()
 		v.script.Up(hostnet.Session{
 			ID: i.ID, Local: i.Local, Remote: i.Remote, Encap: i.Encap, LocalID: c.Server.Name, RemoteID: i.Identity,
-			User: i.User, Addresses: inner(i), Subnets: c.Addresses.Subnets,
+			User: i.User, Group: i.Group, Addresses: inner(i), Subnets: i.Routes,
 		})
 	case ikev2.EventDown:
 		v.script.Down(i.ID)
