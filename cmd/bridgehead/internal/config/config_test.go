@@ -247,6 +247,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(string(text))
 	}
 	f.Add("a.b.c = {x={y=[1,{z=2}]}}\n[a]\n[[a.b]]\n\"server\".'name' = '''\n'''")
+	f.Add("[a]\n\"\\erver\".name = ''\n") // an escape character in the name of a section
 	f.Fuzz(func(t *testing.T, text string) {
 		c := Default()
 		problems := c.apply(&source{path: "fuzz.toml", data: text})

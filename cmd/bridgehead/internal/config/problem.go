@@ -42,16 +42,16 @@ func (p Problem) String() string {
 	if p.Severity == SeverityWarning {
 		b.WriteString("warning: ")
 	}
-	b.WriteString(p.Message)
+	b.WriteString(printable(p.Message)) // a key may be quoted and hold anything
 	switch {
 	case p.text != "":
 		fmt.Fprintf(&b, "\n%6d | %s\n       | %s^%s", p.Line, printable(p.text),
 			strings.Repeat(" ", p.Column-1), strings.Repeat("~", max(p.span-1, 0)))
 		if p.Hint != "" {
-			b.WriteString(" " + p.Hint)
+			b.WriteString(" " + printable(p.Hint))
 		}
 	case p.Hint != "":
-		b.WriteString("\n       = " + p.Hint)
+		b.WriteString("\n       = " + printable(p.Hint))
 	}
 	for _, s := range p.Symptoms {
 		fmt.Fprintf(&b, "\n       = %s: %q", s.Clients, s.Shows)
