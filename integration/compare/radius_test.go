@@ -168,7 +168,7 @@ func TestSlowRADIUS(t *testing.T) {
 // TestWaitingUsersAreNotInTheWay shows what 500 users who wait for a slow
 // server cost those whom another one answers at once.
 func TestWaitingUsersAreNotInTheWay(t *testing.T) {
-	const waiting, measured, delay = 500, 400, 12*time.Second
+	const waiting, measured, delay = 500, 400, 12 * time.Second
 	var alone, beside []float64
 	for range 3 {
 		s := newRadiusScene(t)
