@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"syscall"
 	"time"
 
 	codec "layeh.com/radius"
@@ -172,8 +173,8 @@ func (l *line) lost(ctx context.Context, err error) {
 			f.queued = true
 		}
 	}
-	if errors.Is(err, io.EOF) && !l.proven {
-		err = errTurnedAway
+	if !l.proven && (errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		err = errTurnedAway // with TLS 1.3 the server judges the certificate after the handshake
 	}
 	if err != nil {
 		l.server.trouble(err)

@@ -121,7 +121,7 @@ func (a *app) printLogin(r *gateway.LoginReport, brief bool) error {
 			line += " (" + h.Note + ")"
 		}
 		fmt.Fprintln(a.out, visible(line))
-		if brief {
+		if brief || h.Again {
 			continue
 		}
 		for _, attribute := range h.Attributes {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,12 +17,13 @@ import (
 
 // checked is what `check --json` prints.
 type checked struct {
-	OK           bool                `json:"ok"`                     // there is no error
-	Problems     []config.Problem    `json:"problems"`               // errors and warnings of all, in the order of files and lines
-	Plane        string              `json:"plane,omitempty"`        // how traffic would be moved on this host, and why; only of one configuration without an error
-	Settings     []config.Explained  `json:"settings,omitempty"`     // with --explain
-	Certificates []gateway.SentChain `json:"certificates,omitempty"` // with --explain, as clients get them
-	Sites        []checkedSite       `json:"sites,omitempty"`        // each configuration, where several were named
+	OK           bool                  `json:"ok"`                     // there is no error
+	Problems     []config.Problem      `json:"problems"`               // errors and warnings of all, in the order of files and lines
+	Plane        string                `json:"plane,omitempty"`        // how traffic would be moved on this host, and why; only of one configuration without an error
+	Servers      []gateway.ServerTrial `json:"servers,omitempty"`      // RADIUS servers that were asked; only of one configuration without an error
+	Settings     []config.Explained    `json:"settings,omitempty"`     // with --explain
+	Certificates []gateway.SentChain   `json:"certificates,omitempty"` // with --explain, as clients get them
+	Sites        []checkedSite         `json:"sites,omitempty"`        // each configuration, where several were named
 }
 
 // checkedSite is one of several configurations.
@@ -35,13 +37,17 @@ func (a *app) checkCommand() *cobra.Command {
 	var (
 		file            string
 		explain, asJSON bool
+		offline         bool
 	)
 	c := &cobra.Command{
 		Use:   "check [FILE|FOLDER]...",
 		Short: "Check the configuration and the files it names",
 		Long: `Check reads the configuration and everything it names, and reports every
 mistake at once: what is wrong and where, what to do, and what clients would
-show. Nothing is started. The exit code is 78 if there is an error.
+show. RADIUS servers are asked whether they live, have the same secret and sign
+their answers, with a login of a user that nobody has, bridgehead-check; one
+that does not answer is a warning. Nothing is started. The exit code is 78 if
+there is an error.
 
 Several configurations are checked by their names; a folder stands for the
 bridgehead.toml in it, or for those in its folders.`,
@@ -54,21 +60,22 @@ bridgehead.toml in it, or for those in its folders.`,
 			case len(args) > 0 && c.Flags().Changed("config"):
 				return usage("--config", errors.New("stands in place of the names behind check; give one or the other"))
 			case len(args) == 0:
-				return a.check(file, explain, asJSON)
+				return a.check(c.Context(), file, explain, asJSON, offline)
 			}
 			sites, err := findSites(args)
 			switch {
 			case err != nil:
 				return err
 			case len(sites) == 1:
-				return a.check(sites[0], explain, asJSON)
+				return a.check(c.Context(), sites[0], explain, asJSON, offline)
 			case explain:
 				return usage("--explain", errors.New("is for one configuration"))
 			}
-			return a.checkSites(sites, asJSON)
+			return a.checkSites(c.Context(), sites, asJSON, offline)
 		},
 	}
 	configFlag(c, &file)
+	c.Flags().BoolVar(&offline, "offline", false, "ask no server over the network")
 	c.Flags().BoolVar(&explain, "explain", false, "print every setting as understood, with where it came from, and the certificates as they are sent")
 	jsonFlag(c, &asJSON)
 	return c
@@ -117,8 +124,8 @@ func isFile(path string) bool {
 }
 
 // check checks one configuration.
-func (a *app) check(file string, explain, asJSON bool) error {
-	c, warnings, err := gateway.LoadConfig(file)
+func (a *app) check(ctx context.Context, file string, explain, asJSON, offline bool) error {
+	c, warnings, servers, err := a.examine(ctx, file, offline)
 	var sent []gateway.SentChain
 	if err == nil && explain {
 		if sent, err = gateway.SentChains(c); err != nil {
@@ -126,7 +133,7 @@ func (a *app) check(file string, explain, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		result := checked{OK: err == nil, Problems: problemsOf(warnings, err), Certificates: sent}
+		result := checked{OK: err == nil, Problems: problemsOf(warnings, err), Servers: servers, Certificates: sent}
 		if c != nil {
 			result.Plane = a.planeOf(c)
 		}
@@ -146,7 +153,27 @@ func (a *app) check(file string, explain, asJSON bool) error {
 		return nil
 	}
 	_, err = fmt.Fprintf(a.out, "%s: %s\ntraffic: %s\n", c.File(), a.paint(green, "good"), a.planeOf(c))
+	for _, s := range servers {
+		fmt.Fprintf(a.out, "RADIUS %s, %s: %s\n", s.Server, s.Use, s)
+	}
 	return err
+}
+
+// examine reads a configuration with all that it names, and asks its servers
+// unless told not to.
+func (a *app) examine(ctx context.Context, file string, offline bool) (*config.Config, []config.Problem, []gateway.ServerTrial, error) {
+	c, warnings, err := gateway.LoadConfig(file)
+	if err != nil || offline {
+		return c, warnings, nil, err
+	}
+	stop := a.progress(func() string { return "asking the servers" })
+	servers, found, err := gateway.ExamineServers(ctx, c)
+	stop()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	warnings, err = config.Judge(append(warnings, found...))
+	return c, warnings, servers, err
 }
 
 // planeOf tells which data plane a configuration gets on this host, and why.
@@ -178,11 +205,11 @@ func quietly(err error) error {
 }
 
 // checkSites checks several configurations: all that is wrong, then a table.
-func (a *app) checkSites(files []string, asJSON bool) error {
+func (a *app) checkSites(ctx context.Context, files []string, asJSON, offline bool) error {
 	result := checked{OK: true, Problems: []config.Problem{}}
 	var failed error
 	for _, file := range files {
-		_, warnings, err := gateway.LoadConfig(file)
+		_, warnings, _, err := a.examine(ctx, file, offline)
 		found := problemsOf(warnings, err)
 		result.Sites = append(result.Sites, checkedSite{File: file, OK: err == nil, Problems: found})
 		result.Problems = append(result.Problems, found...)

@@ -29,6 +29,9 @@ type FreeRADIUSConfig struct {
 	Port   int    // on 127.0.0.1 and ::1, UDP, and TLS over TCP; 0: a free one
 	// Accounting is the port for accounting, UDP on 127.0.0.1; 0: a free one.
 	Accounting int
+	// Unsigned has it take requests without Message-Authenticator over UDP, as
+	// Debian's own configuration does.
+	Unsigned bool
 	// Quiet has it log logins alone, not every step: for measurements.
 	Quiet bool
 	// On is where it runs; nil: on the host itself.
@@ -78,7 +81,7 @@ func (l *Lab) StartFreeRADIUS(c FreeRADIUSConfig) *FreeRADIUS {
 		args = append(args, "-xx")
 	}
 	cmd := exec.Command(freeradiusPath, args...)
-	cmd.Env = append(os.Environ(), "LAB_DIR="+dir, "LAB_SECRET="+c.Secret, "LAB_EAP="+c.EAP, "LAB_PORT="+strconv.Itoa(c.Port), "LAB_ACCT_PORT="+strconv.Itoa(c.Accounting))
+	cmd.Env = append(os.Environ(), "LAB_DIR="+dir, "LAB_SECRET="+c.Secret, "LAB_EAP="+c.EAP, "LAB_PORT="+strconv.Itoa(c.Port), "LAB_ACCT_PORT="+strconv.Itoa(c.Accounting), "LAB_SIGNED="+map[bool]string{false: "yes", true: "no"}[c.Unsigned])
 	if c.On == nil {
 		c.On = &Namespace{lab: l, t: l.t}
 	} else {

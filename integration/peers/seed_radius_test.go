@@ -34,9 +34,14 @@ secret_file = "%s/radius.secret"
 func (s *site) freeRADIUS(t *testing.T, users string) *lab.FreeRADIUS {
 	t.Helper()
 	authority := lab.NewCA(t, "RADIUS test CA", lab.ECDSA256)
+	return s.freeRADIUSOf(authority, authority.NewServer(lab.RSA2048, 30*24*time.Hour, "radius.example.org", "127.0.0.1"), users)
+}
+
+// freeRADIUSOf is freeRADIUS with a certificate of its own. It takes requests as
+// Debian's configuration does.
+func (s *site) freeRADIUSOf(authority, server *lab.Certificate, users string) *lab.FreeRADIUS {
 	return s.StartFreeRADIUS(lab.FreeRADIUSConfig{
-		On: s.gateway, Port: 1812, Secret: radiusSecret, Users: users,
-		Server: authority.NewServer(lab.RSA2048, time.Hour, "radius.example.org", "127.0.0.1"), Authority: authority,
+		On: s.gateway, Port: 1812, Accounting: 1813, Secret: radiusSecret, Users: users, Server: server, Authority: authority, Unsigned: true,
 	})
 }
 

@@ -49,7 +49,8 @@ func (r *partnerFiles) secret(path string) auth.Secret {
 	if name, ok := strings.CutPrefix(path, config.CredentialPrefix); ok {
 		folder := os.Getenv("CREDENTIALS_DIRECTORY")
 		if folder == "" {
-			r.fault("secret_file", "systemd handed no credentials to this process", "expected LoadCredential="+name+":FILE in the unit; outside of it, name the file itself")
+			r.fault("secret_file", "systemd handed no credentials to this process", "expected LoadCredential="+name+":FILE in the unit; to try it by hand: systemd-run -t -p LoadCredential="+name+":FILE bridgehead check")
+			r.problems[len(r.problems)-1].Cause = config.CauseNoCredentials
 			return nil
 		}
 		path = filepath.Join(folder, name)

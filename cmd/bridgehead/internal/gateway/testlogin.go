@@ -64,6 +64,7 @@ type LoginHop struct {
 	To         string          `json:"to"`                   // the same
 	Packet     string          `json:"packet"`               // what it is, such as "Access-Request 7" or "EAP-Request MSCHAPv2"
 	RoundTrip  time.Duration   `json:"round_trip_ns"`        // of an answer, nanoseconds; else 0
+	Again      bool            `json:"again"`                // the same was sent before
 	Note       string          `json:"note,omitempty"`       // such as "sent again", or why it was discarded
 	Attributes []LoginEvidence `json:"attributes,omitempty"` // of RADIUS, by name; secrets are left out
 }
@@ -114,7 +115,7 @@ func eapName(packet []byte) string {
 func (r *recorder) observe(h radius.Hop) {
 	hop := LoginHop{
 		At: h.Time.Sub(r.began), From: endGateway, To: h.Server, Packet: h.Code + " " + strconv.Itoa(int(h.Identifier)),
-		RoundTrip: h.RoundTrip,
+		RoundTrip: h.RoundTrip, Again: h.Try > 1,
 	}
 	for _, a := range h.Attributes {
 		hop.Attributes = append(hop.Attributes, LoginEvidence{a.Name, a.Value})
@@ -123,7 +124,7 @@ func (r *recorder) observe(h radius.Hop) {
 	case h.Direction != radius.Sent:
 		hop.From, hop.To = hop.To, hop.From
 	case h.Try > 1:
-		hop.Note = fmt.Sprintf("sent again, the %d. time", h.Try)
+		hop.Note = fmt.Sprintf("sent again, %d times in all", h.Try)
 	}
 	if h.Answers == codec.CodeStatusServer.String() {
 		hop.Note = "answers Status-Server"
