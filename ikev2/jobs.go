@@ -326,11 +326,9 @@ func (j *teardown) Run(ctx context.Context, w *works) {
 		j.conversation.Close()
 	}
 	if len(j.children) > 0 {
-		usage, err := w.plane.Usage(ctx, j.children)
-		j.usage, j.err = usage, errors.Join(j.err, err)
-		for _, id := range j.children {
-			j.err = errors.Join(j.err, w.plane.Remove(ctx, id))
-		}
+		var err error
+		j.usage, err = w.remove(ctx, j.children)
+		j.err = errors.Join(j.err, err)
 	}
 	if j.account != nil { // while the address is still its own
 		j.err = errors.Join(j.err, j.account.settle(ctx, w.accounts, j.usage))
@@ -339,4 +337,25 @@ func (j *teardown) Run(ctx context.Context, w *works) {
 		w.sessions.leave(j.user, j.holder)
 		j.err = errors.Join(j.err, w.unlimit(ctx, j.holder), w.leases.Release(ctx, w.now(), j.holder))
 	}
+}
+
+// remove takes Child SAs out of the data plane and gives what they carried.
+func (w *works) remove(ctx context.Context, ids []esp.ChildID) (usage []esp.Usage, err error) {
+	plane, counts := w.plane.(esp.Finisher)
+	if !counts { // what flows in between goes uncounted
+		if usage, err = w.plane.Usage(ctx, ids); err != nil {
+			usage = nil
+		}
+		for _, id := range ids {
+			err = errors.Join(err, w.plane.Remove(ctx, id))
+		}
+		return usage, err
+	}
+	for _, id := range ids {
+		u, fault := plane.Finish(ctx, id)
+		if err = errors.Join(err, fault); fault == nil {
+			usage = append(usage, u)
+		}
+	}
+	return usage, err
 }

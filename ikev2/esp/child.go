@@ -89,6 +89,14 @@ type Expecter interface {
 	Expect(ctx context.Context, id ChildID, p Path) error
 }
 
+// Finisher is a DataPlane that counts to the end.
+type Finisher interface {
+	// Finish is Remove that gives what the Child SA has carried by then, to the
+	// last packet. What it still receives afterwards counts for one that
+	// succeeded it.
+	Finish(ctx context.Context, id ChildID) (Usage, error)
+}
+
 // DataPlane moves user traffic through Child SAs.
 type DataPlane interface {
 	// Install makes a new Child SA carry traffic.

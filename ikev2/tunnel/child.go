@@ -30,8 +30,12 @@ type child struct {
 	switchAt int64 // Unix nanoseconds from which it sends even if nothing arrived
 
 	bytesIn, packetsIn, bytesOut, packetsOut atomic.Uint64
-	lastIn                                   atomic.Int64 // Unix nanoseconds, of the batch
-	rebindSeen                               atomic.Int64 // when OnRebind was last called
+	// Of one that lingers what Finish told that it had received. Guarded by
+	// Tunnel.mu.
+	finished               bool
+	toldBytes, toldPackets uint64
+	lastIn                 atomic.Int64 // Unix nanoseconds, of the batch
+	rebindSeen             atomic.Int64 // when OnRebind was last called
 }
 
 // outerPath is immutable.

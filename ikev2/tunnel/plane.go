@@ -30,7 +30,10 @@ func (e *UnknownChildError) Error() string {
 	return fmt.Sprintf("tunnel: child %d is not installed", e.ID)
 }
 
-var _ esp.DataPlane = (*Tunnel)(nil)
+var (
+	_ esp.DataPlane = (*Tunnel)(nil)
+	_ esp.Finisher  = (*Tunnel)(nil)
+)
 
 // Install makes c carry traffic at once. The error is a *ConflictError or an
 // *esp.SuiteError.
@@ -123,9 +126,28 @@ func (t *Tunnel) Move(_ context.Context, id esp.ChildID, p esp.Path) error {
 func (t *Tunnel) Remove(_ context.Context, id esp.ChildID) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	_, err := t.remove(id)
+	return err
+}
+
+// Finish implements esp.Finisher.
+func (t *Tunnel) Finish(_ context.Context, id esp.ChildID) (esp.Usage, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, err := t.remove(id)
+	if err != nil {
+		return esp.Usage{}, err
+	}
+	u := c.usage()
+	c.finished, c.toldBytes, c.toldPackets = true, u.BytesIn, u.PacketsIn
+	return u, nil
+}
+
+// remove is Remove. t.mu is held.
+func (t *Tunnel) remove(id esp.ChildID) (*child, error) {
 	c, ok := t.children[id]
 	if !ok {
-		return &UnknownChildError{id}
+		return nil, &UnknownChildError{id}
 	}
 	if s := c.successor; s != nil { // takes over, not what c once replaced
 		s.sending.Store(true)
@@ -133,7 +155,7 @@ func (t *Tunnel) Remove(_ context.Context, id esp.ChildID) error {
 	t.routes.remove(c)
 	delete(t.children, id)
 	t.linger(c)
-	return nil
+	return c, nil
 }
 
 // maxLingering bounds how many lingering Child SAs a peer that rekeys without
@@ -177,6 +199,12 @@ func (t *Tunnel) forget(c *child) {
 		t.spis.remove(c.spi)
 	}
 	if s := c.successor; s != nil {
+		if c.finished {
+			bytes, packets := c.bytesIn.Load(), c.packetsIn.Load()
+			s.bytesIn.Add(bytes - c.toldBytes)
+			s.packetsIn.Add(packets - c.toldPackets)
+			c.toldBytes, c.toldPackets = bytes, packets
+		}
 		s.lingering = slices.DeleteFunc(s.lingering, func(l *child) bool { return l == c })
 	}
 }

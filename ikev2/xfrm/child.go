@@ -35,6 +35,8 @@ type child struct {
 
 	ending *time.Timer // while it lingers; else nil
 	summed uint64      // octets received that Plane.goneIn has, then
+	left   counters    // of the inbound state, then
+	told   *tally      // received until then, by Finish; nil: nobody was told
 
 	goneIn, goneOut tally  // of states that it no longer has
 	packets         uint64 // inbound, when last looked
@@ -59,6 +61,7 @@ type flow struct {
 	reqid   uint32   // inbound; the next is the outbound one
 	members []*child // oldest first
 	sender  *child   // nil if none sends
+	last    *child   // with which the flow ends
 
 	lingering []*child // removed, but still receiving
 }

@@ -29,6 +29,7 @@ func (p *Plane) linger(r *change, c *child) {
 	r.steps = append(r.steps, step{do: readState(c.inboundID(c.Path)), tolerant: true, answered: func(body []byte) error {
 		now, err := parseCounters(body)
 		c.summed += now.bytes
+		c.left = now
 		return err
 	}})
 	r.commit = append(r.commit, func() { p.goneIn += c.summed })
@@ -53,5 +54,18 @@ func (p *Plane) retireInbound(r *change, c *child) {
 	id := c.inboundID(c.Path)
 	r.retire(id, &c.goneIn)
 	delete(p.inbound, id)
-	r.commit = append(r.commit, func() { p.goneIn += c.goneIn.bytes - c.summed })
+	r.commit = append(r.commit, func() {
+		p.goneIn += c.goneIn.bytes - c.summed
+		if c.told == nil {
+			return
+		}
+		late, heir := c.goneIn.bytes-c.told.bytes, c.flow.sender
+		if heir != nil {
+			p.goneIn -= late // the heir counts it from now on
+		} else if heir = c.flow.last; heir == nil || heir == c {
+			return
+		}
+		heir.goneIn.bytes += late
+		heir.goneIn.packets += c.goneIn.packets - c.told.packets
+	})
 }

@@ -12,7 +12,10 @@ import (
 	"bridgehead/ikev2/esp"
 )
 
-var _ esp.DataPlane = (*Plane)(nil)
+var (
+	_ esp.DataPlane = (*Plane)(nil)
+	_ esp.Finisher  = (*Plane)(nil)
+)
 
 // link is the way to a kernel.
 type link interface {
@@ -239,6 +242,21 @@ func (p *Plane) Remove(_ context.Context, id esp.ChildID) error {
 	return p.remove(c)
 }
 
+// Finish implements esp.Finisher.
+func (p *Plane) Finish(_ context.Context, id esp.ChildID) (esp.Usage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.children[id]
+	if !ok {
+		return esp.Usage{}, &UnknownChildError{id}
+	}
+	err := p.remove(c)
+	received := c.goneIn
+	received.add(c.left)
+	c.told = &received
+	return p.usage(c, c.left, counters{}), err
+}
+
 // remove is Remove. p.mu is held.
 func (p *Plane) remove(c *child) error {
 	var fault error
@@ -266,6 +284,7 @@ func (p *Plane) remove(c *child) error {
 		p.retireInbound(&r, c)
 	}
 	if len(f.members) == 0 {
+		f.last = c
 		for _, l := range f.lingering {
 			l.ending.Stop()
 			p.retireInbound(&r, l)

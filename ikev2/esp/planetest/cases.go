@@ -203,6 +203,50 @@ func rekeyEndsAll(w *world) {
 	other.wantIn(toInside(3, false, 30, 3))
 }
 
+// What a Child SA receives after Finish has told what it carried counts for its
+// successor: nothing is told twice, or never.
+func finishCounts(w *world) {
+	plane, ok := w.Plane.(esp.Finisher)
+	if !ok {
+		w.Fatal("the plane does not count to the end")
+	}
+	if _, err := plane.Finish(w.ctx, 7); err == nil {
+		w.Error("Finish of what is not there is no error")
+	}
+	old := w.install(w.newPeer(1, 1))
+	sent := uint64(0)
+	in := func(p *peer, n byte) {
+		packet := toInside(1, false, 30, n)
+		p.wantIn(packet)
+		sent += uint64(len(packet))
+	}
+	in(old, 1)
+	renewed := w.rekeyed(old, 2, esp.SendAtOnce)
+	in(old, 2)
+	told := uint64(0)
+	finish := func(id esp.ChildID) {
+		u, err := plane.Finish(w.ctx, id)
+		if err != nil {
+			w.Fatal(err)
+		}
+		told += u.BytesIn
+	}
+	finish(1)
+	if told != sent {
+		w.Errorf("%d octets of %d are told", told, sent)
+	}
+	if w.Lingers {
+		in(old, 3)
+	}
+	in(renewed, 4)
+	out := toPeer(1, false, 30, 5)
+	renewed.wantOut(out)
+	finish(2)
+	if told != sent {
+		w.Errorf("%d octets of %d are told in the end", told, sent)
+	}
+}
+
 func rekeyAtOnce(w *world) {
 	old := w.install(w.newPeer(1, 1))
 	renewed := w.rekeyed(old, 2, esp.SendAtOnce)

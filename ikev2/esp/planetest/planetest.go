@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"RekeySwitchesWhenTheOldIsRemoved", rekeyThenRemove},
 		{"RekeysInShortOrderLoseNothing", rekeysInShortOrder},
 		{"RekeyEndsWithItsSuccessor", rekeyEndsAll},
+		{"FinishCountsToTheEnd", finishCounts},
 		{"RekeySwitchesAtOnce", rekeyAtOnce},
 		{"RekeyThatNeverSendsReceives", rekeyNever},
 		{"RekeyedTwiceGoesOnWithTheNewest", rekeyTwice},
