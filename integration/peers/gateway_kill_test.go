@@ -306,7 +306,7 @@ func TestAccountingSurvivesKills(t *testing.T) {
 	cancel()
 	working.Wait()
 	s.await(t, gateway)
-	lab.Eventually(t, 2*time.Minute, "all accounting to be sent", func() bool {
+	lab.Eventually(t, 5*time.Minute, "all accounting to be sent", func() bool {
 		return waiting(t, s) == 0
 	})
 	if err := gateway.Stop(15 * time.Second); err != nil {

@@ -1,3 +1,4 @@
+PRAGMA journal_mode = WAL;
 CREATE TABLE records (
 	number INTEGER PRIMARY KEY AUTOINCREMENT,
 	session TEXT NOT NULL,
