@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"bridgehead/auth"
 )
 
 // firstInterim is when the first interim report of a session is due; zero: there
@@ -53,7 +55,7 @@ func (s *Spool) note(progress map[string]Progress) {
 	defer s.mu.Unlock()
 	now := s.config.Now()
 	w := &write{lazy: true}
-	var changed []*account
+	changed := map[*account]auth.Totals{}
 	for id, p := range progress {
 		a := s.accounts[id]
 		if a == nil || a.over || a.mark != 0 || a.end == 0 {
@@ -70,7 +72,7 @@ func (s *Spool) note(progress map[string]Progress) {
 		}
 		n := note{Time: now, Lasted: max(now.Sub(a.began), 0), Totals: a.totals}
 		w.changes = append(w.changes, change{bucketNotes, []byte(id), encode(n)})
-		changed = append(changed, a)
+		changed[a] = a.totals
 		if due {
 			a.due = now.Add(s.every(a))
 			s.report(a, n)
@@ -82,8 +84,8 @@ func (s *Spool) note(progress map[string]Progress) {
 	w.committed = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for _, a := range changed {
-			a.noted = a.totals
+		for a, t := range changed {
+			a.noted = t
 		}
 	}
 	_ = s.store.put(w) // closed: there is nothing more to note
