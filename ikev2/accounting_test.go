@@ -12,6 +12,7 @@ import (
 	"bridgehead/auth"
 	"bridgehead/auth/mschapv2"
 	"bridgehead/ikev2/esp"
+	"bridgehead/ikev2/lease"
 	"bridgehead/ikev2/message"
 )
 
@@ -19,6 +20,7 @@ import (
 type ledger struct {
 	testing.TB
 	fail   func() error // of Start
+	held   func() int   // addresses; nil: nobody knows
 	open   map[string]auth.Session
 	ended  map[string]settled
 	voided map[string]auth.Session
@@ -54,6 +56,9 @@ func (l *ledger) Start(_ context.Context, s auth.Session) error {
 func (l *ledger) Stop(_ context.Context, id string, t auth.Totals, end auth.End) error {
 	if s, there := l.open[id]; !there || end.Cause == "" || end.Time.Before(s.Began) {
 		l.Errorf("Stop of %s: %+v, open: %v", id, end, there)
+	}
+	if l.held != nil && l.held() == 0 {
+		l.Errorf("Stop of %s after its addresses are given back", id)
 	}
 	delete(l.open, id)
 	l.ended[id] = settled{t, end}
@@ -140,6 +145,12 @@ func TestAccountOfASession(t *testing.T) {
 	if s.User != "alice@campus" || fmt.Sprint(s.Class) != fmt.Sprint([][]byte{[]byte("c1"), []byte("c2")}) || string(s.ChargeableUser) != "cui" ||
 		s.Interim != 5*time.Minute || len(s.Addresses) != 2 || s.Local != p.to || s.Remote != p.from || s.Suite == "" || s.Began.IsZero() {
 		t.Errorf("the account is %+v", s)
+	}
+	l.held = func() (n int) {
+		for _, u := range w.works.leases.(interface{ Usage() []lease.PoolUsage }).Usage() {
+			n += u.Held
+		}
+		return n
 	}
 	carry := func() {
 		w.plane.usage[w.plane.only(t).ID] = esp.Usage{BytesIn: 1 << 33, BytesOut: 10, PacketsIn: 3, PacketsOut: 1}

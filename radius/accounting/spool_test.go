@@ -50,6 +50,10 @@ func TestCrash(t *testing.T) {
 		known := time.Now()
 		s.settle(time.Second) // not noted any more
 		s.crash()
+		var unknown *UnknownError
+		if err := s.Stop(s.Context(), "a", auth.Totals{}, auth.End{Time: time.Now()}); !errors.As(err, &unknown) || s.Figures().Open != 0 {
+			s.Errorf("Stop of what the crash ended: %v; %d sessions are open", err, s.Figures().Open)
+		}
 		s.start("c")
 		s.settle(time.Second)
 		s.wantStory("on start:a start:b stop:b stop:a on start:c")
@@ -291,6 +295,14 @@ func TestWindow(t *testing.T) {
 		s.settle(time.Hour)
 		if s.server.most > probing {
 			s.Errorf("%d requests at once while nobody answers", s.server.most)
+		}
+		s.server.set(func(r *server) { r.down = false })
+		for s.Figures().Stops == 0 {
+			s.settle(time.Second)
+		}
+		s.settle(12 * time.Second)
+		if got := s.Figures().Stops; got != 200 {
+			s.Errorf("%d of 200 are answered soon after the first", got)
 		}
 	})
 }
