@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -264,5 +265,36 @@ func BenchmarkStart(b *testing.B) {
 				b.Error(err)
 			}
 		})
+	}
+}
+
+// BenchmarkMemory is what a session that is up takes in memory.
+func BenchmarkMemory(b *testing.B) {
+	const sessions = 10000
+	for b.Loop() {
+		s, err := Open(Config{Path: filepath.Join(b.TempDir(), "accounting.db"), Sender: new(server), NAS: testNAS})
+		if err != nil {
+			b.Fatal(err)
+		}
+		heap := func() int64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before := heap()
+		var starting sync.WaitGroup
+		for n := range sessions {
+			starting.Go(func() {
+				if err := s.Start(b.Context(), session(fmt.Sprint(n))); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		starting.Wait()
+		b.ReportMetric(float64(heap()-before)/sessions, "B/session")
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
 	}
 }
