@@ -5,8 +5,9 @@ SHELL := /bin/bash
 GO ?= go
 DIR ?=
 FUZZTIME ?= 10s
+KILLS ?= 1000
 
-.PHONY: build test deps static unit fuzz net clients bench lab-test test-vectors clean
+.PHONY: build test deps static unit fuzz net clients bench kill-test lab-test test-vectors clean
 
 build: ## the program, as bin/bridgehead
 	$(GO) build -trimpath -o bin/bridgehead ./cmd/bridgehead
@@ -39,6 +40,9 @@ clients: build deps ## the table of clients and what each went through (root)
 
 bench: build deps ## side by side with strongSwan, as ratios (root)
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags bench -count 1 -timeout 60m -v ./integration/compare | grep -vE '^(=== RUN|PASS| *--- PASS)'
+
+kill-test: build deps ## accounting over KILLS kills of the gateway and of FreeRADIUS (root)
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead BRIDGEHEAD_KILLS=$(KILLS) $(GO) test -count 1 -timeout 4h -v -run SurvivesKills ./integration/peers | grep -vE '^(=== RUN|PASS)'
 
 lab-test: build ## the compose lab, where Docker is installed (root, if no daemon runs)
 	@integration/compose/test.sh
