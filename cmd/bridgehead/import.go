@@ -37,7 +37,8 @@ func (a *app) importCommand() *cobra.Command {
 		Short: "Take over the configuration and the users of a strongSwan gateway",
 		Long: `Import reads ipsec.conf with ipsec.secrets, or swanctl.conf, and writes a
 bridgehead.toml and a file of users that mean the same. The users file holds NT
-hashes, never a password. A report names every directive with what became of
+hashes, never a password. Where RADIUS servers decide (eap-radius), they are
+taken from strongswan.conf, each secret in a file of its own. A report names every directive with what became of
 it. Nothing is taken over by halves: input that can't be read, or that would
 let in more people without what bridgehead lacks, is refused with its place.
 The exit code is then 78.`,
@@ -56,6 +57,7 @@ The exit code is then 78.`,
 	f.StringVar(&o.from, "from", "/etc/ipsec.conf", "strongSwan's `FILE` of connections")
 	f.StringVar(&o.secrets, "secrets", "", "strongSwan's `FILE` of secrets; without it, ipsec.secrets beside the other")
 	f.StringVar(&o.swanctl, "swanctl", "", "swanctl.conf as `FILE`, in place of the two others")
+	f.StringVar(&o.options.StrongSwan, "strongswan", "", "strongswan.conf as `FILE`, for the servers of eap-radius; without it, strongswan.conf where it is by default")
 	f.StringVar(&o.to, "to", filepath.Dir(config.DefaultFile), "`FOLDER` for bridgehead.toml and users")
 	f.StringVar(&o.options.Connection, "conn", "", "`NAME` of the connection to take over, where several could be")
 	f.StringVar(&o.options.Name, "name", "", "`NAME` that clients type; without it, as the input or the certificate says")
@@ -71,7 +73,7 @@ func (a *app) importStrongSwan(o importFlags) error {
 	written := []string{}
 	if err == nil && !o.dryRun {
 		if err = result.Write(o.to, o.force); err == nil {
-			written = strongswan.Files(o.to)
+			written = result.Files(o.to)
 		}
 	}
 	broken := new(strongswan.Error)

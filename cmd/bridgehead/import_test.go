@@ -84,6 +84,31 @@ func noPasswords(t *testing.T, o outcome) {
 	}
 }
 
+// RADIUS servers that decide with strongSwan do so here: what was written is a
+// configuration that check takes.
+func TestImportOfRADIUSServers(t *testing.T) {
+	documented(t)
+	text, err := os.ReadFile("etc/ipsec.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"etc/ipsec.conf":      strings.Replace(string(text), "rightauth=eap-mschapv2", "rightauth=eap-radius", 1),
+		"etc/strongswan.conf": "charon { plugins { eap-radius {\n accounting = yes\n server = 192.0.2.10\n secret = \"opensesame, sixteen\"\n dae { enable = yes\n secret = \"opensesame, eighteen\" }\n} } }\n",
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := bridgehead(t, "", "import", "--from", "etc/ipsec.conf", "--to", "new")
+	if got.code != exitDone || !strings.Contains(got.out, "written: new/radius-server.secret") || strings.Contains(got.out+got.err, "opensesame") {
+		t.Fatalf("%s", got)
+	}
+	if got = bridgehead(t, "", "check", "--config", "new/bridgehead.toml", "--offline"); got.code != exitDone || strings.Contains(got.out, "radius.") || strings.Contains(got.out, "dae.") {
+		t.Errorf("%s", got)
+	}
+}
+
 func TestImportedSetupIsGood(t *testing.T) {
 	documented(t)
 	o := bridgehead(t, "", "import", "--from", "etc/ipsec.conf", "--to", "new/bridgehead")

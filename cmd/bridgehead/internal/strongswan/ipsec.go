@@ -1,6 +1,7 @@
 package strongswan
 
 import (
+	"cmp"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 func ReadIPsec(confPath, secretsPath string, o Options) (*Result, error) {
 	t := newTranslator(o)
 	t.folders = ipsecFolders(confPath)
+	t.strongswanConf = cmp.Or(o.StrongSwan, filepath.Join(filepath.Dir(absolute(confPath)), "strongswan.conf"))
 	c, wrong := readConf(confPath, realDisk)
 	t.list = append(t.list, wrong...)
 	t.entries = c.entries

@@ -19,7 +19,6 @@ var later = map[string]counterpart{
 	"childless":   {setting: "ike.childless", value: childless},
 	"mobike":      {setting: "ike.mobike", value: roaming},
 	"inactivity":  {setting: "sessions.idle_timeout", value: idleTime},
-	"eap-radius":  {todo: "not supported yet: users are those of the users file, see bridgehead users add; nobody else gets in"},
 	"mark":        {todo: "marks by which the kernel tells SAs apart aren't supported; take it out: sessions are told apart by their addresses"},
 	"if_id":       {todo: "XFRM interfaces aren't supported; let firewall rules match clients by their addresses, or by meta ipsec exists"},
 }

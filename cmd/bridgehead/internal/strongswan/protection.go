@@ -18,7 +18,11 @@ import (
 // unfit.
 func rightAuth(t *translator, e *entry) {
 	if e.value == "eap-radius" {
-		asLater("eap-radius")(t, e)
+		if t.radius() {
+			e.taken("auth.backend = \"radius\": the servers of eap-radius in %s", t.strongswanConf)
+			return
+		}
+		e.unsupported("%s names no RADIUS server (--strongswan FILE names another): users are those of the users file, see bridgehead users add; nobody else gets in", t.strongswanConf)
 		return
 	}
 	e.taken("auth.backend = \"file\": EAP-MSCHAPv2 with the users file")

@@ -76,7 +76,7 @@ func (p *plan) addList(setting string, words []string, from Place) {
 }
 
 // order is that of the sections; others follow by name.
-var order = []string{"server", "addresses", "ike", "esp", "sessions", "hooks", "auth", "auth.file", "log"}
+var order = []string{"server", "addresses", "ike", "esp", "sessions", "hooks", "auth", "auth.file", "auth.radius", "radius", "accounting", "dae", "log"}
 
 // first are the keys that lead their section.
 var first = []string{"name", "certificate", "key", "chain"}
@@ -94,6 +94,14 @@ func cut(setting string) (section, key string) {
 	return setting[:i], setting[i+1:]
 }
 
+// family is a section, of a named one such as radius.campus the first word.
+func family(section string) string {
+	if first, _, ok := strings.Cut(section, "."); ok && !slices.Contains(order, section) {
+		return first
+	}
+	return section
+}
+
 // render writes the configuration as TOML, each setting with where it came
 // from.
 func (p *plan) render(heading string) []byte {
@@ -101,7 +109,7 @@ func (p *plan) render(heading string) []byte {
 	slices.SortStableFunc(settings, func(a, b planned) int {
 		x, k := cut(a.setting)
 		y, l := cut(b.setting)
-		return cmp.Or(cmp.Compare(rank(order, x), rank(order, y)), cmp.Compare(x, y), cmp.Compare(rank(first, k), rank(first, l)))
+		return cmp.Or(cmp.Compare(rank(order, family(x)), rank(order, family(y))), cmp.Compare(x, y), cmp.Compare(rank(first, k), rank(first, l)))
 	})
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n", visible(heading))

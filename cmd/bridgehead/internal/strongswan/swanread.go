@@ -1,6 +1,7 @@
 package strongswan
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ func ReadSwanctl(path string, o Options) (*Result, error) {
 	t := newTranslator(o)
 	t.swanctl = true
 	folder := filepath.Dir(absolute(path))
+	t.strongswanConf = cmp.Or(o.StrongSwan, filepath.Join(filepath.Dir(folder), "strongswan.conf"))
 	t.folders = folders{certs: filepath.Join(folder, "x509"), cacerts: filepath.Join(folder, "x509ca")}
 	top, entries, wrong := readTree(path, realDisk)
 	t.list, t.entries = append(t.list, wrong...), entries

@@ -13,6 +13,7 @@ import (
 // Options of an import; the zero value is ready for use.
 type Options struct {
 	Connection string // the one to take over; "": the only one that fits
+	StrongSwan string // strongswan.conf, for the servers of eap-radius; "": where it is beside the input
 	Name       string // what clients type; "": as the input or the certificate says
 	// Suggest gives the known word that a mistyped one most likely means, or "".
 	Suggest func(word string, known []string) string
@@ -39,7 +40,12 @@ type translator struct {
 	suites     []*entry         // directives with cipher suites
 	pools      map[string]*view // of swanctl.conf
 	users      []secrets.User
-	entries    []*entry // of the whole input, in the order of reading
+
+	disk           disk         // where that is
+	strongswanConf string       // with the settings of eap-radius
+	asksRADIUS     bool         // servers decide, instead of the users file
+	secretFiles    []secretFile // beside the configuration
+	entries        []*entry     // of the whole input, in the order of reading
 }
 
 // credential is a file with a certificate or a private key, and the directive
@@ -65,7 +71,7 @@ func newTranslator(o Options) *translator {
 	if o.Suggest == nil {
 		o.Suggest = func(string, []string) string { return "" }
 	}
-	return &translator{options: o, rules: connectionRules, later: later}
+	return &translator{options: o, rules: connectionRules, later: later, disk: realDisk}
 }
 
 func (t *translator) note(format string, args ...any) {
@@ -246,10 +252,17 @@ func (t *translator) finish() {
 	if !t.plan.has("addresses.dns") {
 		t.note("no name servers for clients: those in strongswan.conf are not read; put them into addresses.dns")
 	}
+	t.defaults()
+	if t.asksRADIUS {
+		t.plan.set("auth.backend", quote("radius"), Place{})
+		if len(t.users) > 0 {
+			t.note("the RADIUS servers decide who comes in; the users of the secrets are in the users file, which nobody reads then")
+		}
+		return
+	}
 	if len(t.users) == 0 {
 		t.note("no users; add them with: bridgehead users add NAME")
 	}
-	t.defaults()
 	t.plan.set("auth.backend", quote("file"), Place{})
 	t.plan.set("auth.file.path", quote(usersFile), Place{})
 }

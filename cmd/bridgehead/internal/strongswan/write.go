@@ -16,6 +16,8 @@ type Result struct {
 	Report Report
 	config []byte
 	users  auth.Secret // an NT hash is worth a password
+	// secrets are what is shared with RADIUS servers.
+	secrets []secretFile
 }
 
 // Format writes what is in the result, less the hashes.
@@ -29,7 +31,7 @@ func (t *translator) result(heading string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Report: t.report(), config: t.plan.render(heading), users: users}, nil
+	return &Result{Report: t.report(), config: t.plan.render(heading), users: users, secrets: t.secretFiles}, nil
 }
 
 // Config is bridgehead.toml.
@@ -43,14 +45,19 @@ func (e *ExistsError) Error() string {
 }
 
 // Files are the paths that Write makes in a folder.
-func Files(dir string) []string {
-	return []string{filepath.Join(dir, configFile), filepath.Join(dir, usersFile)}
+func (r *Result) Files(dir string) []string {
+	list := []string{filepath.Join(dir, configFile), filepath.Join(dir, usersFile)}
+	for _, s := range r.secrets {
+		list = append(list, filepath.Join(dir, s.name))
+	}
+	return list
 }
 
-// Write makes bridgehead.toml and the file of users in dir: both, or none. The
-// error is an *ExistsError where one is there and replace is false.
+// Write makes bridgehead.toml, the file of users and those of secrets in dir:
+// all, or none. The error is an *ExistsError where one is there and replace is
+// false.
 func (r *Result) Write(dir string, replace bool) (err error) {
-	paths := Files(dir)
+	paths := r.Files(dir)
 	if !replace {
 		for _, path := range paths {
 			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -66,12 +73,17 @@ func (r *Result) Write(dir string, replace bool) (err error) {
 		return fmt.Errorf("%w; run as the folder's owner", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	fresh := Files(work)
-	for i, f := range []struct {
-		content []byte
-		mode    fs.FileMode
-	}{{r.config, 0o644}, {r.users, 0o600}} {
-		if err := writeFile(fresh[i], f.content, f.mode); err != nil {
+	fresh := r.Files(work)
+	contents := [][]byte{r.config, r.users}
+	for _, s := range r.secrets {
+		contents = append(contents, s.content)
+	}
+	for i, content := range contents {
+		mode := fs.FileMode(0o600)
+		if i == 0 {
+			mode = 0o644
+		}
+		if err := writeFile(fresh[i], content, mode); err != nil {
 			return fmt.Errorf("%w; nothing was written", err)
 		}
 	}
