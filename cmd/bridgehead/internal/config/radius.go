@@ -20,7 +20,7 @@ type AuthRADIUS struct {
 	NASIdentifier string        // default "": server.name
 	StationPort   bool          // the port stands in Called- and Calling-Station-Id; default true
 	FramedMTU     int           // the longest EAP packet that servers send, octets; default 1100
-	StepTime      time.Duration // how long a server may take for one answer; default 0: as long as the login may
+	StepTime      time.Duration // how long a server may take for one answer; default 0: until 10s before the login must end
 }
 
 // Words of auth.radius.method.

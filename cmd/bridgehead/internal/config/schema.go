@@ -199,7 +199,7 @@ var schema = []setting{
 	one("auth.radius.nas_identifier", `name of this gateway to the servers; "": server.name`, textKind("a name of at most 253 octets", 253), func(c *Config) *string { return &c.Auth.RADIUS.NASIdentifier }),
 	one("auth.radius.station_port", "ports stand in Called- and Calling-Station-Id", boolKind(), func(c *Config) *bool { return &c.Auth.RADIUS.StationPort }),
 	one("auth.radius.framed_mtu", "longest EAP packet that servers send, octets (RFC 3579)", number(64, 4000), func(c *Config) *int { return &c.Auth.RADIUS.FramedMTU }),
-	one("auth.radius.step_time", `how long a server may take for one answer; "0": as long as the login may, and 10s with Android`, durationKind(), func(c *Config) *time.Duration { return &c.Auth.RADIUS.StepTime }),
+	one("auth.radius.step_time", `how long a server may take for one answer; "0": until 10s before ike.login_timeout; with Android 10s at most`, durationKind(), func(c *Config) *time.Duration { return &c.Auth.RADIUS.StepTime }),
 
 	many("dae.listen", "addresses for Disconnect- and CoA-Requests over UDP (RFC 5176), the port being 3799; none listed: none is taken", socketKind(daePort), func(c *Config) *[]netip.AddrPort { return &c.DAE.Listen }),
 	many("dae.tls.listen", "the same over TLS (RFC 6614), the port being 2083", socketKind(daeTLSPort), func(c *Config) *[]netip.AddrPort { return &c.DAE.TLS.Listen }),
