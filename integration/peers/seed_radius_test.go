@@ -118,6 +118,19 @@ func TestSeedOverRADIUS(t *testing.T) {
 	if !strings.Contains(s.process.Log(), in.ID) {
 		t.Errorf("the gateway's log does not hold %s", in.ID)
 	}
+
+	// The same where the gateway ends EAP itself, which a reload is enough for.
+	s.configure(t, "radius.toml", fmt.Sprintf(overRADIUS, "/etc/bridgehead")+"[auth.radius]\nmethod = \"mschapv2\"\n")
+	if said := s.asked(t, "reload"); !strings.Contains(said, "auth.radius.method") || !strings.Contains(said, "RADIUS servers") {
+		t.Errorf("reload: %s", said)
+	}
+	before := strings.Count(server.Log(), "MS-CHAP2-Success = ")
+	if got, _ = s.visit(t, c); !cmp.Equal(file, got) {
+		t.Errorf("with RADIUS without EAP the client gets something else (-file +RADIUS):\n%s", cmp.Diff(file, got))
+	}
+	if strings.Count(server.Log(), "MS-CHAP2-Success = ") == before {
+		t.Error("FreeRADIUS was not asked for MS-CHAPv2")
+	}
 }
 
 // What goes wrong with RADIUS has its own name each: a wrong password, a server
