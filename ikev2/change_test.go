@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -222,7 +223,8 @@ func TestResponderChange(t *testing.T) {
 	if err != nil || len(after) != len(sessions) {
 		t.Fatal(len(after), err)
 	}
-	for i, s := range after {
+	for _, s := range after {
+		i := slices.IndexFunc(sessions, func(before SessionInfo) bool { return before.ID == s.ID })
 		want := &esp.Limits{RateUp: uint64(1000 + i)}
 		if fmt.Sprint(s.Limits) != fmt.Sprint(want) || s.IdleTimeout != time.Hour || l.limits[s.ID] == "" {
 			t.Errorf("session %d has limits %v and may be idle for %s", i, s.Limits, s.IdleTimeout)

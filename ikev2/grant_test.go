@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 // then.
 type fakeLimiter struct {
 	plane  *fakePlane
+	mu     sync.Mutex // a responder's jobs run side by side
 	limits map[string]string
 	calls  int
 	bare   int // sessions that had a Child SA before limits, or after them
@@ -30,6 +32,8 @@ type fakeLimiter struct {
 }
 
 func (l *fakeLimiter) Limit(_ context.Context, session string, inner []netip.Addr, limits *esp.Limits) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.calls++
 	if _, known := l.limits[session]; !known && l.installed(session) {
 		l.bare++
@@ -41,6 +45,8 @@ func (l *fakeLimiter) Limit(_ context.Context, session string, inner []netip.Add
 }
 
 func (l *fakeLimiter) Unlimit(_ context.Context, session string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if _, known := l.limits[session]; known && l.installed(session) {
 		l.bare++
 	}

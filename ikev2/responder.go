@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -235,7 +236,7 @@ func (r *Responder) Sessions(ctx context.Context) ([]SessionInfo, error) {
 			}
 		}
 	}
-	slices.SortFunc(infos, func(a, b SessionInfo) int { return a.Since.Compare(b.Since) })
+	slices.SortFunc(infos, func(a, b SessionInfo) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) })
 	return infos, nil
 }
 
