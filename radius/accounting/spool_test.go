@@ -19,7 +19,7 @@ import (
 
 // On precedes the sessions, each has its records in order, Off comes last.
 func TestOrder(t *testing.T) {
-	bubble(t, nil, func(s *scene) {
+	bubble(t, func(c *Config) { c.Window = 1 }, func(s *scene) { // else sessions overtake each other
 		s.start("a", "b")
 		s.end("a", auth.Totals{})
 		s.settle(time.Second)
