@@ -3,7 +3,7 @@ package initiator_test
 import (
 	"context"
 	"errors"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"bridgehead/auth"
@@ -15,8 +15,7 @@ import (
 // to newPassword.
 type stale struct {
 	auth.Verifier
-	mu      sync.Mutex
-	changed int
+	changed atomic.Int32
 }
 
 const newPassword = "battery staple"
@@ -31,9 +30,7 @@ func (s *stale) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth.Keys,
 // ChangePassword judges the answer that the new password gives; how the new
 // password itself is read is the tests' of mschapv2.
 func (s *stale) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth.Keys, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.changed++
+	s.changed.Add(1)
 	return mschapv2.NewHashVerifier(renewed{}).Verify(ctx, c.Response)
 }
 
@@ -60,8 +57,8 @@ func TestAnExpiredPasswordIsChangedOverIKE(t *testing.T) {
 			t.Errorf("%+v", s.Result())
 		}
 	}
-	if directory.changed != 2 {
-		t.Errorf("%d changes", directory.changed)
+	if n := directory.changed.Load(); n != 2 {
+		t.Errorf("%d changes", n)
 	}
 
 	c.Password = auth.Secret("wrong")
