@@ -22,12 +22,16 @@ type Namespace struct {
 	t    testing.TB
 }
 
-// Namespace makes a machine. Its loopback is up and it forwards nothing.
+// Namespace makes a machine. Its loopback is up and it forwards nothing. Its
+// IPv6 addresses, the links' own among them, are usable at once: the end of
+// duplicate address detection is a change of address, of which a MOBIKE client
+// tells its gateway in the midst of whatever a test is showing.
 func (l *Lab) Namespace(name string) *Namespace {
 	l.t.Helper()
 	n := &Namespace{Name: l.prefix + name, lab: l, t: l.t}
 	l.run("ip", "netns", "add", n.Name)
 	l.t.Cleanup(func() { l.run("ip", "netns", "del", n.Name) })
+	n.Run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.dad_transmits=0")
 	n.Run("ip", "link", "set", "lo", "up")
 	return n
 }
