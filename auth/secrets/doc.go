@@ -7,7 +7,12 @@
 //	# name        hash                                  what the session gets
 //	alice         $nt$8846f7eaee8fb117ad06bdd830b7586c  group=staff pool=staff ip4=192.0.2.10 ip6=2001:db8::10
 //	"John Doe"    $nt$8846f7eaee8fb117ad06bdd830b7586c  disabled
-//	CORP\bob      $nt$8846f7eaee8fb117ad06bdd830b7586c
+//	CORP\bob      $nt$8846f7eaee8fb117ad06bdd830b7586c  routes=10.0.0.0/8,2001:db8::/32 session_timeout=8h max_sessions=2
+//
+// Behind the hash stands what the user has of his own, by the names that
+// groups have in the configuration: group, pool, pool6, ip4, ip6, dns, routes,
+// domains, session_timeout, idle_timeout, max_sessions, rate_up, rate_down,
+// each once as key=value, lists with commas; and disabled.
 //
 // Words are separated by blanks or tabs. A word that holds blanks, or begins
 // with # or a quote, stands in double quotes; inside them \" is a quote and

@@ -20,7 +20,7 @@ const (
 	lockWait = 5 * time.Second
 	lockStep = 20 * time.Millisecond
 	// firstLine heads a new file.
-	firstLine = "# name  hash  [group=NAME] [pool=NAME] [ip4=ADDRESS] [ip6=ADDRESS] [disabled]\n"
+	firstLine = "# name  hash  [group=NAME] [pool=NAME] [ip4=ADDRESS] [ip6=ADDRESS] [disabled] and more: bridgehead users add --help\n"
 )
 
 // ExistsError tells that a user to be added is there already.
@@ -76,19 +76,8 @@ func List(path string) ([]User, []Problem, error) {
 
 // Add appends a user, and makes the file if there is none, with mode 0600.
 func Add(path string, u User) error {
-	problem := checkName(u.Name)
-	if problem == "" {
-		problem = checkHash(u.Hash)
-	}
-	if problem == "" {
-		if back, f := parseUser(u.line()); f != nil {
-			problem = f.text
-		} else if back.User != u {
-			problem = "its pool, group or addresses can't be written"
-		}
-	}
-	if problem != "" {
-		return &InvalidError{Name: u.Name, Problem: problem}
+	if err := u.Check(); err != nil {
+		return err
 	}
 	return edit(path, true, func(text []byte) ([]byte, error) {
 		if _, _, found := find(text, u.Name); found {
@@ -101,6 +90,44 @@ func Add(path string, u User) error {
 			text = append(text, '\n')
 		}
 		return append(append(text, u.line()...), '\n'), nil
+	})
+}
+
+// Check tells what keeps a user out of a users file. The error is an *InvalidError.
+func (u User) Check() error {
+	problem := checkName(u.Name)
+	if problem == "" {
+		problem = checkHash(u.Hash)
+	}
+	if problem == "" {
+		if back, f := parseUser(u.line()); f != nil {
+			problem = f.text
+		} else if !back.Equal(u) {
+			problem = "what belongs to it can't be written"
+		}
+	}
+	if problem != "" {
+		return &InvalidError{Name: u.Name, Problem: problem}
+	}
+	return nil
+}
+
+// TakenError tells that a file to be made is there already.
+type TakenError struct{ Path string }
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("%s is there already; name another file, or say that it may be replaced", e.Path)
+}
+
+// Write makes a users file of these users, with mode 0600. A file that is
+// there already is replaced in one step, with its mode and owner, if that is
+// allowed, else the error is a *TakenError.
+func Write(path string, users []User, overwrite bool) error {
+	return edit(path, true, func([]byte) ([]byte, error) {
+		if _, err := os.Lstat(path); err == nil && !overwrite {
+			return nil, &TakenError{Path: path}
+		}
+		return AppendUsers(nil, users)
 	})
 }
 

@@ -182,7 +182,7 @@ func TestUsersRoundTrip(t *testing.T) {
 			u.IPv6 = netip.MustParseAddr("2001:db8::1")
 		}
 		e, f := parseUser(u.line())
-		if f != nil || e == nil || e.User != u {
+		if f != nil || e == nil || !e.Equal(u) {
 			rt.Fatalf("%q is read as %+v, %+v; want %+v", u.line(), e, f, u)
 		}
 	})
@@ -200,7 +200,7 @@ func FuzzUsers(f *testing.F) {
 				t.Fatalf("the hash of %q is not at %d", line, e.hashAt)
 			}
 			again, fault := parseUser(e.line())
-			if fault != nil || again.User != e.User {
+			if fault != nil || !again.Equal(e.User) {
 				t.Fatalf("%q does not come back: %+v, %v", e.line(), again, fault)
 			}
 		})

@@ -39,7 +39,7 @@ type Report struct {
 	Path     string
 	Users    int       // in force after it
 	Problems []Problem // of this reading
-	Err      error     // the file could not be read: the users of before stay in force
+	Err      error     // the file could not be read, or is torn: the users of before stay in force
 }
 
 // File is a file of users in memory. It looks for changes when it is asked,
@@ -50,7 +50,8 @@ type File struct {
 	options Options
 	table   atomic.Pointer[table]
 	looked  atomic.Int64 // UnixNano of the last look
-	loading sync.Mutex
+	loading sync.Mutex   // also guards failed
+	failed  string       // the fault that was last told of, until a reading succeeds
 }
 
 var _ auth.HashStore = (*File)(nil)
@@ -86,19 +87,25 @@ func (f *File) Reload() Report {
 	return f.load()
 }
 
-// load does the reading; the caller holds loading.
+// load does the reading; the caller holds loading. A fault that lasts is told
+// once.
 func (f *File) load() Report {
 	t := newTable()
 	report := Report{Path: f.path, Err: f.parse(t)}
 	report.Problems = t.problems
+	told := false
 	if report.Err == nil {
 		t.places = nil
 		f.table.Store(t)
+		f.failed = ""
+	} else {
+		told = f.failed == report.Err.Error()
+		f.failed = report.Err.Error()
 	}
 	if now := f.table.Load(); now != nil {
 		report.Users = len(now.accounts)
 	}
-	if f.options.OnLoad != nil {
+	if f.options.OnLoad != nil && !told {
 		f.options.OnLoad(report)
 	}
 	return report
@@ -110,6 +117,11 @@ func (f *File) parse(t *table) error {
 		return err
 	}
 	defer clear(text)
+	if f.table.Load() != nil {
+		if err := f.torn(text, t.sources[0].stamp); err != nil {
+			return err
+		}
+	}
 	if f.options.Format == IPsecSecrets {
 		newIPsecReader(f.path, t).parse(f.path, text, 1)
 	} else {

@@ -109,7 +109,11 @@ func (r *ipsecReader) entry(file string, number int, line []byte, at int, warn f
 	case "EAP", "XAUTH", "NTLM":
 		users, f := r.user(file, number, line, at, colon, kind.end, name == "NTLM", warn)
 		if f == nil {
-			r.tell(file, number, line, at, IPsecLine{Kind: name, Users: users})
+			told := IPsecLine{Kind: name, Users: users}
+			if name != "NTLM" && len(users) > 0 && r.line != nil {
+				told.Weak = weak(line, kind.end, users[0].Name)
+			}
+			r.tell(file, number, line, at, told)
 		}
 		return f
 	case "RSA", "ECDSA", "BLISS", "PKCS8", "P12":

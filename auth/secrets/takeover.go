@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+
+	"bridgehead/auth"
 )
 
 // IPsecLine is one line of ipsec.secrets that says something.
@@ -14,9 +16,10 @@ type IPsecLine struct {
 	// Kind is EAP, XAUTH, NTLM, RSA, ECDSA, BLISS, PKCS8, P12, PSK, PIN or
 	// include.
 	Kind    string
-	Users   []User // of EAP, XAUTH and NTLM; without those that stand in an earlier line
-	Key     *Key   // of RSA, ECDSA, BLISS, PKCS8 and P12
-	Pattern string // of include, as it stands
+	Users   []User   // of EAP, XAUTH and NTLM; without those that stand in an earlier line
+	Weak    []string // what makes the password easy to guess, or impossible to send
+	Key     *Key     // of RSA, ECDSA, BLISS, PKCS8 and P12
+	Pattern string   // of include, as it stands
 }
 
 // Format writes the line without hashes and passphrases.
@@ -41,6 +44,28 @@ func ReadIPsec(path string) ([]IPsecLine, []Problem, error) {
 	return lines, t.problems, nil
 }
 
+// ReadFile reads a file of secrets whole, with warnings about its mode. The
+// caller wipes the text. The error is a *ReadError.
+func ReadFile(path string) (text []byte, warnings []Problem, err error) {
+	t := newTable()
+	text, err = t.read(path)
+	return text, t.problems, err
+}
+
+// weak is what is to be said of the password of a line.
+func weak(line []byte, value int, user string) []string {
+	password, f := secret(line, value)
+	if f != nil {
+		return nil
+	}
+	defer clear(password)
+	advice, err := auth.CheckPassword(user, password)
+	if err != nil {
+		advice = append(advice, err.Error())
+	}
+	return advice
+}
+
 // tell passes on what stands at an octet of a line.
 func (r *ipsecReader) tell(file string, number int, line []byte, at int, l IPsecLine) {
 	if r.line == nil {
@@ -56,12 +81,8 @@ func (r *ipsecReader) tell(file string, number int, line []byte, at int, l IPsec
 func AppendUsers(dst []byte, users []User) ([]byte, error) {
 	dst = append(dst, firstLine...)
 	for _, u := range users {
-		problem := checkName(u.Name)
-		if problem == "" {
-			problem = checkHash(u.Hash)
-		}
-		if problem != "" {
-			return nil, &InvalidError{Name: u.Name, Problem: problem}
+		if err := u.Check(); err != nil {
+			return nil, err
 		}
 		dst = append(append(dst, u.line()...), '\n')
 	}

@@ -81,7 +81,7 @@ func TestAppendUsersIsReadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	back, problems, err := List(path)
-	if err != nil || len(problems) != 0 || len(back) != 2 || back[0] != users[0] || back[1] != users[1] {
+	if err != nil || len(problems) != 0 || len(back) != 2 || !back[0].Equal(users[0]) || !back[1].Equal(users[1]) {
 		t.Errorf("%v %v %v", back, problems, err)
 	}
 	if _, err := AppendUsers(nil, []User{{Name: "a\nb", Hash: users[0].Hash}}); err == nil {

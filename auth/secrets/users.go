@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -19,16 +20,29 @@ const hashPrefix = "$nt$"
 type User struct {
 	Name     string
 	Hash     auth.NTHash
-	Pool     string
-	Group    string
-	IPv4     netip.Addr // fixed addresses; zero: from the pool
-	IPv6     netip.Addr
 	Disabled bool
+	// What the user has of his own; zero: as group and gateway have it.
+	Group          string
+	Pool           string
+	Pool6          string     // of the IPv6 address; empty: as Pool
+	IPv4           netip.Addr // fixed addresses; zero: from the pool
+	IPv6           netip.Addr
+	DNS            []netip.Addr
+	Routes         []netip.Prefix
+	Domains        []string
+	SessionTimeout time.Duration
+	IdleTimeout    time.Duration
+	MaxSessions    int
+	RateUp         uint64 // bits a second
+	RateDown       uint64
 }
 
 // account is what a verifier gets to know.
 func (u User) account() *auth.Account {
-	a := &auth.Account{Hash: u.Hash, Disabled: u.Disabled, Grant: auth.Grant{Name: u.Name, Pool: u.Pool, Group: u.Group}}
+	a := &auth.Account{Hash: u.Hash, Disabled: u.Disabled, Grant: auth.Grant{
+		Name: u.Name, Group: u.Group, Pool: u.Pool, Pool6: u.Pool6, DNS: u.DNS, Routes: u.Routes, Domains: u.Domains,
+		SessionTimeout: u.SessionTimeout, IdleTimeout: u.IdleTimeout, MaxSessions: u.MaxSessions, RateUp: u.RateUp, RateDown: u.RateDown,
+	}}
 	for _, ip := range []netip.Addr{u.IPv4, u.IPv6} {
 		if ip.IsValid() {
 			a.Grant.Addresses = append(a.Grant.Addresses, ip)
@@ -173,64 +187,24 @@ func checkHash(h auth.NTHash) string {
 // set takes one of the words behind the hash.
 func (e *entry) set(w *word) *fault {
 	key, value, _ := strings.Cut(string(w.text), "=")
-	switch key {
-	case "disabled":
+	if key == "disabled" {
 		if string(w.text) != "disabled" || e.Disabled {
 			return faultAt(w.at, "expected \"disabled\" once and without a value")
 		}
 		e.Disabled = true
 		return nil
-	case "pool":
-		return setOnce(&e.Pool, w, key, value)
-	case "group":
-		return setOnce(&e.Group, w, key, value)
-	case "ip4", "ip6":
-		return e.setAddr(w, key, value)
 	}
-	return faultAt(w.at, "expected pool=, group=, ip4=, ip6= or disabled, found %q", key)
-}
-
-func setOnce(field *string, w *word, key, value string) *fault {
-	switch {
-	case *field != "":
-		return faultAt(w.at, "expected %s= only once", key)
-	case checkName(value) != "":
-		return faultAt(w.at, "expected a name behind %s=", key)
+	if err := e.Set(key, value); err != nil {
+		return faultAt(w.at, "%v", err)
 	}
-	*field = value
-	return nil
-}
-
-func (e *entry) setAddr(w *word, key, value string) *fault {
-	field, example := &e.IPv4, "192.0.2.10"
-	if key == "ip6" {
-		field, example = &e.IPv6, "2001:db8::10"
-	}
-	if field.IsValid() {
-		return faultAt(w.at, "expected %s= only once", key)
-	}
-	a, err := netip.ParseAddr(value)
-	if err != nil || a.Is4() != (key == "ip4") || a.Is4In6() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-		return faultAt(w.at, "expected an address such as %s=%s", key, example)
-	}
-	*field = a
 	return nil
 }
 
 // line is the User as a line without its end.
 func (u User) line() []byte {
 	b := fmt.Appendf(nil, "%s  %s%s", quote(u.Name), hashPrefix, hex.EncodeToString(u.Hash[:]))
-	if u.Group != "" {
-		b = fmt.Appendf(b, "  %s", quote("group="+u.Group))
-	}
-	if u.Pool != "" {
-		b = fmt.Appendf(b, "  %s", quote("pool="+u.Pool))
-	}
-	if u.IPv4.IsValid() {
-		b = fmt.Appendf(b, "  ip4=%v", u.IPv4)
-	}
-	if u.IPv6.IsValid() {
-		b = fmt.Appendf(b, "  ip6=%v", u.IPv6)
+	for _, s := range u.Settings() {
+		b = fmt.Appendf(b, "  %s", quote(s.Key+"="+s.Value))
 	}
 	if u.Disabled {
 		b = append(b, "  disabled"...)

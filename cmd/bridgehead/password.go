@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"bridgehead/auth"
-	"bridgehead/cmd/bridgehead/internal/gateway"
 )
 
 // readPassword asks for a password at the terminal, twice where it is a new
@@ -68,7 +67,7 @@ func (a *app) askTerminal(ctx context.Context, f *os.File, prompt string) (auth.
 
 // readLine takes the first line of what is not a terminal.
 func readLine(r io.Reader) (auth.Secret, error) {
-	const most = 4 * gateway.MaxPassword // octets; UTF-8 has at most four each
+	const most = 4 * auth.MaxPassword // octets; UTF-8 has at most four each
 	line, err := bufio.NewReader(io.LimitReader(r, most+2)).ReadBytes('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("standard input: %w", err)
@@ -88,7 +87,7 @@ func (a *app) newPassword(ctx context.Context, user string) (auth.NTHash, error)
 		return auth.NTHash{}, err
 	}
 	defer password.Wipe()
-	advice, err := gateway.CheckPassword(user, password)
+	advice, err := auth.CheckPassword(user, password)
 	if err != nil {
 		return auth.NTHash{}, err
 	}
