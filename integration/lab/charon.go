@@ -62,7 +62,7 @@ func (n *Namespace) StartCharon(c CharonConfig) *Charon {
 	cmd := n.Command("unshare", "-m", "sh", "-c", script, "-", n.lab.Dir("run-"+n.Name), charonPath)
 	cmd.Env = append(os.Environ(), "STRONGSWAN_CONF="+filepath.Join(dir, "strongswan.conf"))
 	s.Process = n.StartCommand(5*time.Second, cmd)
-	Eventually(n.t, 10*time.Second, "charon's control socket in "+dir, func() bool {
+	Eventually(n.t, Patience, "charon's control socket in "+dir, func() bool {
 		select {
 		case <-s.Exited():
 			n.t.Fatalf("charon ended:\n%s", s.Log())

@@ -233,6 +233,11 @@ func (n *Namespace) Masquerade(link string) {
 `, link))
 }
 
+// Patience is how long a test waits for what has to come. It bounds what fails:
+// a test that passes waits no longer than it takes, which on a busy machine of
+// two cores may be many times what it takes on an idle one.
+const Patience = time.Minute
+
 // Eventually waits until ok holds, at most for within, and fails the test
 // with what it waited for if it never does.
 func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {

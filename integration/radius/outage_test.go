@@ -30,7 +30,7 @@ func hasty(c radius.ServerConfig) radius.ServerConfig {
 // state waits until a server is in a state.
 func state(t *testing.T, g *radius.Group, i int, want radius.State) {
 	t.Helper()
-	lab.Eventually(t, 10*time.Second, "a server to be "+want.String(), func() bool { return g.Figures()[i].State == want })
+	lab.Eventually(t, lab.Patience, "a server to be "+want.String(), func() bool { return g.Figures()[i].State == want })
 }
 
 func TestWrongSecret(t *testing.T) {
@@ -150,9 +150,9 @@ func TestTLSTrustsOnlyWhomItShould(t *testing.T) {
 	}
 }
 
-// slow answers each Access-Request after a time, or never where it is zero,
-// and Status-Server at once.
-func slow(t *testing.T, after time.Duration, secret string) string {
+// slow answers each Access-Request a time after all are there, which it is told
+// by closing a channel, and Status-Server at once.
+func slow(t *testing.T, all <-chan struct{}, after time.Duration, secret string) string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -162,6 +162,7 @@ func slow(t *testing.T, after time.Duration, secret string) string {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
+	closed := make(chan struct{})
 	wg.Go(func() {
 		seen := make(map[[16]byte]bool)
 		buf := make([]byte, codec.MaxPacketLength)
@@ -182,13 +183,24 @@ func slow(t *testing.T, after time.Duration, secret string) string {
 				continue
 			}
 			seen[q.Authenticator] = true
-			wait, code := after, codec.CodeAccessReject
 			if q.Code == codec.CodeStatusServer {
-				wait, code = 0, codec.CodeAccessAccept
+				if _, err := conn.WriteTo(sign(t, q.Response(codec.CodeAccessAccept), []byte(secret)), from); err != nil && !errors.Is(err, net.ErrClosed) {
+					t.Error(err)
+				}
+				continue
 			}
-			r := q.Response(code)
-			answer := sign(t, r, []byte(secret))
-			time.AfterFunc(wait, func() {
+			answer := sign(t, q.Response(codec.CodeAccessReject), []byte(secret))
+			wg.Go(func() {
+				select {
+				case <-closed:
+					return
+				case <-all:
+				}
+				select {
+				case <-closed:
+					return
+				case <-time.After(after):
+				}
 				if _, err := conn.WriteTo(answer, from); err != nil && !errors.Is(err, net.ErrClosed) {
 					t.Error(err)
 				}
@@ -196,6 +208,7 @@ func slow(t *testing.T, after time.Duration, secret string) string {
 		}
 	})
 	t.Cleanup(func() {
+		close(closed)
 		conn.Close()
 		wg.Wait()
 	})
@@ -205,7 +218,8 @@ func slow(t *testing.T, after time.Duration, secret string) string {
 func TestHundredsOfUsersWaitOnASlowServer(t *testing.T) {
 	const users, delay = 500, 3 * time.Second
 	secret := random(t)
-	g, err := radius.NewGroup("slow", []radius.ServerConfig{{Address: slow(t, delay, secret), Secret: auth.Secret(secret)}}, radius.Options{})
+	all := make(chan struct{})
+	g, err := radius.NewGroup("slow", []radius.ServerConfig{{Address: slow(t, all, delay, secret), Secret: auth.Secret(secret)}}, radius.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +249,8 @@ func TestHundredsOfUsersWaitOnASlowServer(t *testing.T) {
 			verdicts <- step.Verdict
 		})
 	}
-	lab.Eventually(t, 2*time.Second, "all requests to be in flight at once", func() bool { return g.Figures()[0].InFlight >= users })
+	lab.Eventually(t, lab.Patience, "all requests to be in flight at once", func() bool { return g.Figures()[0].InFlight >= users })
+	close(all)
 	wg.Wait()
 	close(verdicts)
 	for v := range verdicts {
