@@ -23,6 +23,13 @@ type Peer struct {
 	// IdentityNeeded has a client refused that answers EAP-Request/Identity
 	// with no name.
 	IdentityNeeded bool
+	// Profile is the name of the gateway that the client asked for (IDr); empty
+	// if it asked for none.
+	Profile string
+	// Asked tells that the client has been asked for its EAP identity already:
+	// the first call of Next brings the answer. It matters to backends that pass
+	// EAP on; nobody is asked again.
+	Asked bool
 }
 
 // Backend decides who may come in. It runs one EAP conversation per login.
@@ -62,6 +69,17 @@ type Step struct {
 	Identity string // the name the peer claims, once it is known; not authenticated
 }
 
+// WhenFull is what happens where a user logs in who has all sessions that
+// Grant.MaxSessions allows.
+type WhenFull uint8
+
+// What happens then.
+const (
+	DenyLogin WhenFull = iota // the login is refused
+	EndOldest                 // the user's oldest session ends
+	EndNewest                 // the user's newest session ends
+)
+
 // Grant is what an accepted user gets. Every backend fills the same names;
 // zero means "as the gateway is configured".
 type Grant struct {
@@ -80,6 +98,7 @@ type Grant struct {
 	Reauthenticate bool
 	Group          string
 	MaxSessions    int
+	WhenFull       WhenFull     // what happens to a login beyond MaxSessions
 	Filter         []FilterRule // none: everything passes
 	RateUp         uint64       // bits a second from the client; 0: no limit
 	RateDown       uint64       // bits a second to the client; 0: no limit
@@ -87,6 +106,10 @@ type Grant struct {
 	Class           [][]byte      // opaque, echoed in accounting (RFC 2865 §5.25)
 	ChargeableUser  []byte        // opaque, echoed in accounting (RFC 4372)
 	InterimInterval time.Duration // between two interim reports of accounting (RFC 2869 §5.16)
+
+	// BreakGlass tells that the account is one for the time in which the central
+	// backends are unavailable.
+	BreakGlass bool
 
 	Remarks []Evidence // for the log: what the backend said beside, and what has no effect here
 }

@@ -200,6 +200,7 @@ func (sa *SA) peerOf() auth.Peer {
 		NoFinalFailure: sa.quirk(QuirkW9),
 		WholeName:      sa.session.client == clientWindows && !sa.quirk(QuirkW3),
 		IdentityNeeded: sa.cfg.without.has(QuirkD3),
+		Profile:        sa.login.profile(),
 	}
 }
 

@@ -40,6 +40,14 @@ type login struct {
 	reach reach
 }
 
+// profile is the name that the client asked for; empty if for none.
+func (l *login) profile() string {
+	if l.askedIDr == nil {
+		return ""
+	}
+	return l.askedIDr.String()
+}
+
 // maxIdentity is the most octets of IDi: it stands in the log, in reports and
 // in the session as long as that lasts.
 const maxIdentity = 1024

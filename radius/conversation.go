@@ -62,6 +62,10 @@ func (c *conversation) Close() {
 
 // start opens the conversation.
 func (c *conversation) start(ctx context.Context, response []byte) (auth.Step, error) {
+	if p, err := eap.Parse(response); err == nil && c.peer.Asked && p.Code == eap.CodeResponse && p.Type == eap.TypeIdentity {
+		c.id = p.Identifier
+		return c.claim(ctx, p)
+	}
 	if response != nil {
 		return c.end(auth.Reject, auth.Reason{Cause: auth.CauseEAPUnexpected, Evidence: []auth.Evidence{
 			{Key: "got", Value: "an EAP packet before any request"}, {Key: "expected", Value: "nothing yet"}}})
@@ -93,7 +97,7 @@ func (c *conversation) askIdentity() auth.Step {
 func (c *conversation) claim(ctx context.Context, p eap.Packet) (auth.Step, error) {
 	c.identity = string(p.Data)
 	if c.identity == "" {
-		if c.peer.IdentityNeeded && c.backend.config.Start != AssumeIDi {
+		if c.peer.IdentityNeeded && (c.peer.Asked || c.backend.config.Start != AssumeIDi) {
 			return c.end(auth.Reject, auth.Reason{Cause: auth.CauseNoIdentity})
 		}
 		c.identity = clip(c.peer.IDi)

@@ -21,11 +21,20 @@ func NewHashVerifier(store auth.HashStore) auth.Verifier { return hashVerifier{s
 
 // Verify implements auth.Verifier.
 func (v hashVerifier) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth.Keys, error) {
-	account, known, err := v.find(ctx, r)
+	account, known, err := Find(ctx, v.store, r)
 	if err != nil {
 		return auth.Keys{}, err
 	}
+	return Judge(account, known, r)
+}
+
+// Judge compares an answer with the hash of an account; that of an unknown user
+// costs the same. It wipes its copy of the hash. The error is a *auth.Refusal.
+func Judge(account auth.Account, known bool, r auth.MSCHAPv2Response) (auth.Keys, error) {
 	defer account.Hash.Wipe()
+	if !known {
+		account.Hash = absent
+	}
 	challenge := ChallengeHash(r.PeerChallenge, r.AuthenticatorChallenge, r.Name)
 	want := ChallengeResponse(challenge, &account.Hash)
 	right := equal(want[:], r.NTResponse[:])
@@ -47,15 +56,15 @@ func (v hashVerifier) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth
 	return keys, nil
 }
 
-// find asks the store for every form of the name, found or not.
-func (v hashVerifier) find(ctx context.Context, r auth.MSCHAPv2Response) (auth.Account, bool, error) {
-	account, known := auth.Account{Hash: absent}, false
+// Find asks a store for every form of the name, found or not.
+func Find(ctx context.Context, store auth.HashStore, r auth.MSCHAPv2Response) (auth.Account, bool, error) {
+	account, known := auth.Account{}, false
 	lookups := auth.SplitName(r.Name).Lookups()
 	if r.WholeName {
 		lookups = lookups[:1]
 	}
 	for _, lookup := range lookups {
-		a, ok, err := v.store.Lookup(ctx, lookup)
+		a, ok, err := store.Lookup(ctx, lookup)
 		if err != nil {
 			return auth.Account{}, false, fmt.Errorf("look up a user: %w", err)
 		}
