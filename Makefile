@@ -31,7 +31,7 @@ fuzz: ## each fuzz target for FUZZTIME
 	@integration/fuzz.sh $(FUZZTIME)
 
 net: build ## real peers in network namespaces, kernel ESP in user-mode Linux (root)
-	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -count 1 -timeout 15m ./integration/peers/...
+	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -count 1 -parallel 4 -timeout 15m ./integration/peers/...
 	$(GO) test -tags uml -count 1 -timeout 15m ./integration/uml
 	BRIDGEHEAD=$(CURDIR)/bin/bridgehead $(GO) test -tags uml -count 1 -parallel 6 -timeout 10m ./integration/clients
 

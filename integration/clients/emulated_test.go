@@ -12,10 +12,11 @@ import (
 
 	"bridgehead/auth"
 	"bridgehead/ikev2/initiator"
+	"bridgehead/integration/lab"
 )
 
 // patience bounds a login, a rekey, a move, a logout.
-const patience = 20 * time.Second
+const patience = lab.Patience
 
 // stays gives the clients of the table.
 func stays() []stay {

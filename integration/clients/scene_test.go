@@ -139,7 +139,7 @@ func (s *scene) serve(t *testing.T, file string) {
 			t.Logf("the gateway:\n%s\n%s", counters, s.process.Log())
 		}
 	})
-	lab.Eventually(t, 30*time.Second, "the gateway's answer", func() bool {
+	lab.Eventually(t, lab.Patience, "the gateway's answer", func() bool {
 		select {
 		case <-s.process.Exited():
 			t.Fatalf("the gateway ended:\n%s", s.process.Log())
@@ -190,7 +190,7 @@ func (s *scene) only(user string) (session, error) {
 func (s *scene) leftovers(t *testing.T) {
 	t.Helper()
 	var out string
-	lab.Eventually(t, 10*time.Second, "the end of all sessions and leases", func() bool {
+	lab.Eventually(t, lab.Patience, "the end of all sessions and leases", func() bool {
 		var err error
 		if out, err = s.ask("status", "--json"); err != nil {
 			return false

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"bridgehead/ikev2/initiator"
 	"bridgehead/integration/lab"
@@ -14,6 +13,7 @@ import (
 const behind4, behind6 = "10.99.0.1", "fd00:99::1"
 
 func TestConnectCarriesTrafficThroughStrongSwan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	w.gateway.AddAddress("lo", behind4+"/32")
 	w.gateway.AddAddress("lo", behind6+"/128")
@@ -47,7 +47,7 @@ func TestConnectCarriesTrafficThroughStrongSwan(t *testing.T) {
 	ping := func(when string) {
 		t.Helper()
 		for _, host := range []string{behind4, behind6} {
-			if out, err := w.client.Try("ping", "-c", "2", "-i", "0.2", "-W", "2", host); err != nil {
+			if out, err := w.client.Try("ping", "-c", "2", "-i", "0.2", "-W", "20", host); err != nil {
 				t.Errorf("%s: ping %s: %v\n%s", when, host, err, out)
 			}
 		}
@@ -61,7 +61,7 @@ func TestConnectCarriesTrafficThroughStrongSwan(t *testing.T) {
 	}
 	before := i.Session.Child().In.SPI
 	w.charon.Swanctl("--rekey", "--child", "net")
-	lab.Eventually(t, 5*time.Second, "the gateway's rekey", func() bool { return i.Session.Child().In.SPI != before })
+	lab.Eventually(t, lab.Patience, "the gateway's rekey", func() bool { return i.Session.Child().In.SPI != before })
 	ping("after the gateway's rekey")
 
 	cancel()

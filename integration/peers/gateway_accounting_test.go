@@ -36,7 +36,7 @@ func (s *site) accountant(t *testing.T) (server *lab.FreeRADIUS, config lab.Free
 func rows(t *testing.T, server *lab.FreeRADIUS, n int) [][]string {
 	t.Helper()
 	var got [][]string
-	lab.Eventually(t, 30*time.Second, fmt.Sprintf("%d records", n), func() bool {
+	lab.Eventually(t, lab.Patience, fmt.Sprintf("%d records", n), func() bool {
 		got = server.Records("SELECT kind, session, user, bytes_in, bytes_out, framed_ip, framed_ipv6, cause, lasted FROM records WHERE user != '' ORDER BY number")
 		return len(got) >= n
 	})
@@ -50,12 +50,13 @@ func rows(t *testing.T, server *lab.FreeRADIUS, n int) [][]string {
 // database has of the session is what the gateway showed of it. An outage of
 // the server stands in nobody's way and loses nothing.
 func TestAccountingOfAFileUser(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	server, config := s.accountant(t)
 	s.serve(t, accountsOnly("interim = \"1m\"\n[dataplane]\nkind = \"userspace\"\n"))
 	c := s.newClient(t, "client")
 	s.swanctl(t, c, connection{server: s.outside.IPv4.String()}.String())
-	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	in := s.oneSession(t)
 	start := rows(t, server, 1)[0]
 	if start[0] != "Start" || start[1] != in.ID || start[2] != user || !slices.Contains(in.Addresses, start[5]) || !slices.Contains(in.Addresses, start[6]) {
@@ -73,7 +74,7 @@ func TestAccountingOfAFileUser(t *testing.T) {
 	c.charon.Swanctl("--terminate", "--ike", "home")
 	s.nobodyIn(t)
 
-	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10") // nobody notices the outage
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60") // nobody notices the outage
 	second := s.oneSession(t)
 	if got := s.asked(t, "disconnect", second.ID); !strings.Contains(got, "1") {
 		t.Errorf("disconnect: %s", got)
@@ -109,12 +110,13 @@ func TestAccountingOfAFileUser(t *testing.T) {
 // Where it is required, nobody comes in without the server's word; the refusal
 // says why.
 func TestRequiredAccounting(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	server, config := s.accountant(t)
 	s.serve(t, accountsOnly("required = true\n"))
 	c := s.newClient(t, "client")
 	s.swanctl(t, c, connection{server: s.outside.IPv4.String()}.String())
-	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	c.charon.Swanctl("--terminate", "--ike", "home")
 	rows(t, server, 2)
 	if err := server.Stop(5 * time.Second); err != nil {
@@ -135,12 +137,13 @@ func TestRequiredAccounting(t *testing.T) {
 
 // A gateway that is stopped says so last, and none of its sessions stays open.
 func TestAccountingAtTheEnd(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	server, _ := s.accountant(t)
 	s.serve(t, accountsOnly(""))
 	c := s.newClient(t, "client")
 	s.swanctl(t, c, connection{server: s.outside.IPv4.String()}.String())
-	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	if err := s.process.Stop(15 * time.Second); err != nil {
 		t.Error(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -60,7 +59,7 @@ func (s *site) proxies() []string {
 func (s *site) sameProxies(t *testing.T, when string, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	lab.Eventually(t, 5*time.Second, fmt.Sprintf("%s proxies for %q", when, want), func() bool {
+	lab.Eventually(t, lab.Patience, fmt.Sprintf("%s proxies for %q", when, want), func() bool {
 		return slices.Equal(s.proxies(), want)
 	})
 }
@@ -69,7 +68,7 @@ func (s *site) sameProxies(t *testing.T, when string, want ...string) {
 func (s *site) reachesBothWays(t *testing.T, c *client, addresses []string) {
 	t.Helper()
 	for _, a := range addresses {
-		if out, err := s.inside.Try("ping", "-c", "2", "-i", "0.2", "-W", "5", a); err != nil {
+		if out, err := s.inside.Try("ping", "-c", "2", "-i", "0.2", "-W", "20", a); err != nil {
 			t.Errorf("the host inside pings %s: %v\n%s", a, err, out)
 		}
 	}
@@ -77,6 +76,7 @@ func (s *site) reachesBothWays(t *testing.T, c *client, addresses []string) {
 }
 
 func TestClientsAreNeighboursOfTheSegment(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	const foreign = "10.99.0.200" // somebody else's
 	s.gateway.Run("ip", "neigh", "add", "proxy", foreign, "dev", "eth0")
@@ -88,7 +88,7 @@ func TestClientsAreNeighboursOfTheSegment(t *testing.T) {
 	s.start(t, "serve", "--config", file)
 	s.swanctl(t, c, connection{server: s.outside.IPv4.String()}.String())
 	login := func() []string {
-		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 		addresses := s.oneSession(t).Addresses
 		s.sameProxies(t, "after the login", append(slices.Clone(addresses), foreign)...)
 		return addresses
@@ -108,7 +108,7 @@ func TestClientsAreNeighboursOfTheSegment(t *testing.T) {
 	if err := s.process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.process.Code(t, 5*time.Second)
+	s.process.Code(t, lab.Patience)
 	if got := len(s.proxies()); got != 3 {
 		t.Errorf("the crash left %q, want those of %v", s.proxies(), left)
 	}
@@ -131,6 +131,7 @@ func TestClientsAreNeighboursOfTheSegment(t *testing.T) {
 
 // The script of the documented setup does the same, as it stands.
 func TestDocumentedScriptThroughTheGateway(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	script, err := filepath.Abs("../../ikev2/hostnet/testdata/proxyndp.updown")
 	if err != nil {
@@ -141,7 +142,7 @@ func TestDocumentedScriptThroughTheGateway(t *testing.T) {
 	c := s.newClient(t, "client")
 	s.swanctl(t, c, connection{server: s.outside.IPv4.String()}.String())
 	login := func() []string {
-		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 		addresses := s.oneSession(t).Addresses
 		s.sameProxies(t, "after the login", addresses...)
 		return addresses
@@ -155,7 +156,7 @@ func TestDocumentedScriptThroughTheGateway(t *testing.T) {
 	if err := s.process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.process.Code(t, 5*time.Second)
+	s.process.Code(t, lab.Patience)
 	s.start(t, "serve", "--config", filepath.Join(s.dir, "bridgehead.toml"))
 	s.sameProxies(t, "after a crash")
 	_, _ = c.charon.TrySwanctl("--terminate", "--ike", "home", "--force", "--timeout", "1") // nobody answers for it
@@ -166,6 +167,7 @@ func TestDocumentedScriptThroughTheGateway(t *testing.T) {
 
 // What the gateway is not to switch on itself the operator must.
 func TestCheckTellsWhatTheHostLacks(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	file := s.writeConfig(t, "[dataplane]\nforward = false\n", segmentPool4, segmentPool6)
 	check := func() string {

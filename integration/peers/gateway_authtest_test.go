@@ -38,6 +38,7 @@ func (r loginReport) packets() []string {
 // TestAuthTest has a user logged in from the gateway's side with every backend,
 // rightly and wrongly, and looks at what is shown of it.
 func TestAuthTest(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	overEAP := fmt.Sprintf(overRADIUS, s.dir) + "[auth.radius]\nstep_time = \"4s\"\n"
 	withoutEAP := overEAP + "method = \"mschapv2\"\n"

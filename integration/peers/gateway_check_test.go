@@ -14,6 +14,7 @@ import (
 // TestCheckProvesRADIUSServers has check name each fault between the gateway and
 // FreeRADIUS, and nothing where there is none.
 func TestCheckProvesRADIUSServers(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	authority, foreign := lab.NewCA(t, "RADIUS test CA", lab.ECDSA256), lab.NewCA(t, "Foreign CA", lab.ECDSA256)
 	server := s.freeRADIUSOf(authority, authority.NewServer(lab.RSA2048, 30*24*time.Hour, "radius.example.org"), "")

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -16,6 +17,7 @@ type client struct {
 	uplink   lab.Uplink
 	charon   *lab.Charon
 	settings string // of charon, further lines
+	tries    int    // retransmissions after which charon gives up; 0 means 3
 
 	kernelESP bool // of charon
 }
@@ -33,7 +35,7 @@ func (s *site) swanctl(t *testing.T, c *client, connections ...string) *lab.Char
 	t.Helper()
 	c.charon = c.StartCharon(lab.CharonConfig{
 		Connections: strings.Join(connections, "\n"),
-		Settings:    c.settings + "\n  retransmit_timeout = 1.0\n  retransmit_base = 1.4\n  retransmit_tries = 3",
+		Settings:    fmt.Sprintf("%s\n  retransmit_timeout = 1.0\n  retransmit_base = 1.4\n  retransmit_tries = %d", c.settings, cmp.Or(c.tries, 3)),
 		Authorities: map[string]*lab.Certificate{"root.pem": s.root},
 		KernelESP:   c.kernelESP,
 	})
@@ -100,10 +102,10 @@ func (c *client) reaches(t *testing.T, when string, addresses []string) {
 // must be one of those given; it gives which.
 func (c *client) visits(t *testing.T, when, host string, addresses ...string) string {
 	t.Helper()
-	if out, err := c.Try("ping", "-c", "2", "-i", "0.1", "-W", "3", host); err != nil {
+	if out, err := c.Try("ping", "-c", "2", "-i", "0.1", "-W", "20", host); err != nil {
 		t.Errorf("%s: ping %s: %v\n%s", when, host, err, out)
 	}
-	got, err := c.Try("curl", "-s", "-S", "-g", "-m", "5", "http://"+net.JoinHostPort(host, "80")+"/")
+	got, err := c.Try("curl", "-s", "-S", "-g", "-m", "20", "http://"+net.JoinHostPort(host, "80")+"/")
 	if err != nil || !slices.Contains(addresses, got) {
 		t.Errorf("%s: curl %s: seen as %q, want one of %v, error %v", when, host, got, addresses, err)
 	}

@@ -28,7 +28,7 @@ func connected(t *testing.T, n *lab.Namespace, dir, password string, args ...str
 	cmd := n.Command(program(t), append([]string{"connect", "--state", filepath.Join(dir, "connect")}, args...)...)
 	cmd.Stdin = strings.NewReader(password + "\n")
 	p := n.StartCommand(10*time.Second, cmd)
-	lab.Eventually(t, 10*time.Second, "connect's word that it is connected", func() bool {
+	lab.Eventually(t, lab.Patience, "connect's word that it is connected", func() bool {
 		select {
 		case <-p.Exited():
 			t.Fatalf("connect ended:\n%s", p.Log())
@@ -45,7 +45,7 @@ func interrupt(t *testing.T, p *lab.Process) {
 	if err := p.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.Code(t, 15*time.Second); code != 0 {
+	if code := p.Code(t, lab.Patience); code != 0 {
 		t.Errorf("exit code %d after Ctrl-C:\n%s", code, p.Log())
 	}
 }
@@ -53,6 +53,7 @@ func interrupt(t *testing.T, p *lab.Process) {
 // TestConnect has the program's own client carry traffic to both gateways and
 // leave its machine as it was.
 func TestConnect(t *testing.T) {
+	t.Parallel()
 	t.Run("bridgehead", func(t *testing.T) {
 		s := newSite(t)
 		s.serve(t, "")
@@ -83,7 +84,7 @@ func TestConnect(t *testing.T) {
 		t.Run("the gateway disconnects", func(t *testing.T) {
 			p := connect(t, c.Namespace, t.TempDir(), s.root, s.outside.IPv4.String())
 			s.asked(t, "disconnect", user)
-			if code := p.Code(t, 10*time.Second); code != 1 || !strings.Contains(p.Log(), "bridgehead: ") {
+			if code := p.Code(t, lab.Patience); code != 1 || !strings.Contains(p.Log(), "bridgehead: ") {
 				t.Errorf("exit code %d, want 1 and why:\n%s", code, p.Log())
 			}
 			s.nobodyIn(t)
@@ -99,7 +100,7 @@ func TestConnect(t *testing.T) {
 		before := hostNetwork(t, w.client, 1)
 		p := connect(t, w.client, t.TempDir(), w.root, gatewayAddress, "--ike", "aes256-sha256-modp2048", "--esp", "aes128gcm16")
 		for _, host := range []string{behind4, behind6} {
-			if out, err := w.client.Try("ping", "-c", "2", "-i", "0.1", "-W", "3", host); err != nil {
+			if out, err := w.client.Try("ping", "-c", "2", "-i", "0.1", "-W", "20", host); err != nil {
 				t.Errorf("ping %s: %v\n%s", host, err, out)
 			}
 		}
@@ -114,6 +115,7 @@ func TestConnect(t *testing.T) {
 // TestConnectThatFailsTouchesNothing shows a login that is refused and a
 // machine without rights.
 func TestConnectThatFailsTouchesNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	c := s.newClient(t, "client")

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -24,6 +23,7 @@ func (s *site) newClientBehind(t *testing.T, nat *lab.Namespace, n int) *client 
 // TestFourClientsAtOnce has two users with two machines each, one pair of
 // machines behind one NAT.
 func TestFourClientsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	nat := s.Namespace("nat")
@@ -90,17 +90,18 @@ func TestFourClientsAtOnce(t *testing.T) {
 // TestInitialContactReplacesTheLostSession shows a machine that lost its
 // session without a word, as by a crash, and comes again from elsewhere.
 func TestInitialContactReplacesTheLostSession(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	before, after := s.newClient(t, "before"), s.newClient(t, "after")
 	for _, c := range []*client{before, after} {
 		s.swanctl(t, c, connection{server: s.outside.IPv4.String(), id: "laptop.alice.example"}.String())
 	}
-	before.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	before.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	first := s.oneSession(t)
-	after.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	after.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	var second session
-	lab.Eventually(t, 5*time.Second, "the end of the lost session", func() bool {
+	lab.Eventually(t, lab.Patience, "the end of the lost session", func() bool {
 		list := s.sessions(t)
 		if len(list) == 1 {
 			second = list[0]
@@ -115,6 +116,7 @@ func TestInitialContactReplacesTheLostSession(t *testing.T) {
 
 // TestFullPool has three clients for two addresses.
 func TestFullPool(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "", "192.0.2.10-192.0.2.11", "2001:db8::10-2001:db8::11")
 	c := s.newClient(t, "client")
@@ -125,8 +127,8 @@ func TestFullPool(t *testing.T) {
 		}.String())
 	}
 	s.swanctl(t, c, connections...)
-	c.charon.Swanctl("--initiate", "--child", "one", "--timeout", "10")
-	c.charon.Swanctl("--initiate", "--child", "two", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "one", "--timeout", "60")
+	c.charon.Swanctl("--initiate", "--child", "two", "--timeout", "60")
 	out, err := c.charon.TrySwanctl("--initiate", "--child", "three", "--timeout", "10")
 	if err == nil || !strings.Contains(out, "INTERNAL_ADDRESS_FAILURE") {
 		t.Errorf("the third client is not told INTERNAL_ADDRESS_FAILURE, error %v:\n%s", err, out)
@@ -139,7 +141,7 @@ func TestFullPool(t *testing.T) {
 	}
 	_, _ = c.charon.TrySwanctl("--terminate", "--ike", "three") // strongSwan may keep the IKE SA
 	c.charon.Swanctl("--terminate", "--ike", "one")
-	c.charon.Swanctl("--initiate", "--child", "three", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "three", "--timeout", "60")
 	if now := s.status(t); now.Sessions != 2 || now.Pools[0].InUse != 2 {
 		t.Errorf("after one left and the third came: %+v", now)
 	}

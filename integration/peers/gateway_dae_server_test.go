@@ -88,6 +88,7 @@ server here {
 
 // TestFreeRADIUSDisconnects has a RADIUS server itself end a session.
 func TestFreeRADIUSDisconnects(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	if err := os.WriteFile(filepath.Join(s.dir, "dae.secret"), []byte(daeSecret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -100,7 +101,7 @@ func TestFreeRADIUSDisconnects(t *testing.T) {
 	cmd := s.inside.Command("freeradius", "-f", "-xx", "-l", "stdout", "-d", dir, "-n", "radiusd")
 	cmd.Env = append(os.Environ(), "LAB_DIR="+dir, "LAB_SECRET="+daeSecret)
 	server := s.inside.StartCommand(5*time.Second, cmd)
-	lab.Eventually(t, 20*time.Second, "FreeRADIUS to serve", func() bool { return strings.Contains(server.Log(), "Ready to process requests") })
+	lab.Eventually(t, lab.Patience, "FreeRADIUS to serve", func() bool { return strings.Contains(server.Log(), "Ready to process requests") })
 
 	c := s.newClient(t, "client")
 	p := connect(t, c.Namespace, t.TempDir(), s.root, s.outside.IPv4.String())
@@ -109,17 +110,18 @@ func TestFreeRADIUSDisconnects(t *testing.T) {
 	if got := finish(t, ask, "Acct-Status-Type = Interim-Update\nAcct-Session-Id = "+in.ID+"\n"); got.code != 0 {
 		t.Fatal(got)
 	}
-	lab.Eventually(t, 15*time.Second, "FreeRADIUS to have its answer", func() bool { return strings.Contains(server.Log(), "Received Disconnect-ACK") })
+	lab.Eventually(t, lab.Patience, "FreeRADIUS to have its answer", func() bool { return strings.Contains(server.Log(), "Received Disconnect-ACK") })
 	if now := s.status(t); now.Sessions != 0 {
 		t.Errorf("after the ACK: %+v", now)
 	}
-	if code := p.Code(t, 10*time.Second); code != 1 {
+	if code := p.Code(t, lab.Patience); code != 1 {
 		t.Errorf("the client ended with %d:\n%s", code, p.Log())
 	}
 }
 
 // TestDynamicAuthorizationOverTLS has certificates tell who may end a session.
 func TestDynamicAuthorizationOverTLS(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	partners, strangers := lab.NewCA(t, "Partners", lab.ECDSA256), lab.NewCA(t, "Strangers", lab.ECDSA256)
 	partners.Write(filepath.Join(s.dir, "partners.pem"))
@@ -209,7 +211,7 @@ tls_name = "%s"
 	if now := s.status(t); now.Sessions != 0 {
 		t.Errorf("after the ACK: %+v", now)
 	}
-	if code := p.Code(t, 10*time.Second); code != 1 {
+	if code := p.Code(t, lab.Patience); code != 1 {
 		t.Errorf("the client ended with %d:\n%s", code, p.Log())
 	}
 }

@@ -79,6 +79,7 @@ func radiusSaid(t *testing.T, answer, kind, cause string) {
 // TestDynamicAuthorization has FreeRADIUS's radclient end and change sessions
 // of strongSwan and of our own client.
 func TestDynamicAuthorization(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	if err := os.WriteFile(filepath.Join(s.dir, "dae.secret"), []byte(daeSecret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -88,7 +89,7 @@ func TestDynamicAuthorization(t *testing.T) {
 	s.swanctl(t, phone, connection{server: s.outside.IPv4.String()}.String())
 	login := func() session {
 		t.Helper()
-		phone.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+		phone.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 		return s.sessionFrom(t, phone)
 	}
 	one := login()
@@ -131,7 +132,7 @@ func TestDynamicAuthorization(t *testing.T) {
 			t.Errorf("after the ACK: %+v", now)
 		}
 		phone.isCutOff(t, "after the ACK")
-		lab.Eventually(t, 5*time.Second, "strongSwan to hear of it", func() bool { return phone.charon.Swanctl("--list-sas") == "" })
+		lab.Eventually(t, lab.Patience, "strongSwan to hear of it", func() bool { return phone.charon.Swanctl("--list-sas") == "" })
 		laptop.reaches(t, "after another device's end", two.Addresses)
 		s.ends(t, dae4, "Session-Context-Not-Found", "Acct-Session-Id = "+one.ID)
 		last := s.events(t)
@@ -145,7 +146,7 @@ func TestDynamicAuthorization(t *testing.T) {
 				s.ends(t, dae6, "", "Framed-IPv6-Address = "+a, "NAS-IPv6-Address = fd00:99::fe")
 			}
 		}
-		if code := process.Code(t, 10*time.Second); code != 1 {
+		if code := process.Code(t, lab.Patience); code != 1 {
 			t.Errorf("our client ended with %d:\n%s", code, process.Log())
 		}
 		s.nobodyIn(t)
@@ -161,7 +162,7 @@ func TestDynamicAuthorization(t *testing.T) {
 		}
 		phone.visits(t, "what the filter lets pass", behind6, three.Addresses...)
 		s.changes(t, dae4, "", fmt.Sprintf("Calling-Station-Id = %s", three.Peer), "User-Name = "+user, "Session-Timeout = 1")
-		lab.Eventually(t, 10*time.Second, "the session to reach its end", func() bool { return s.status(t).Sessions == 0 })
+		lab.Eventually(t, lab.Patience, "the session to reach its end", func() bool { return s.status(t).Sessions == 0 })
 		last := s.events(t)
 		if e := last[len(last)-1]; e.Kind != "down" || e.Cause != "session-timeout" {
 			t.Errorf("the last event is %+v", e)

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -46,6 +45,7 @@ var pongs = regexp.MustCompile(`(\d+) received`)
 // TestGrantsOfFreeRADIUS shows what a server's attributes come to: at strongSwan
 // and in its packets.
 func TestGrantsOfFreeRADIUS(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.freeRADIUS(t, fmt.Sprintf(grants, password))
 	s.secretFile(t, radiusSecret)
@@ -69,7 +69,7 @@ addresses = ["2001:db8:6::/96"]
 	s.swanctl(t, c, connections...)
 	login := func(t *testing.T, name string) session {
 		t.Helper()
-		c.charon.Swanctl("--initiate", "--child", name, "--timeout", "10")
+		c.charon.Swanctl("--initiate", "--child", name, "--timeout", "60")
 		return s.sessionFrom(t, c)
 	}
 	leave := func(t *testing.T, name string) {
@@ -79,7 +79,7 @@ addresses = ["2001:db8:6::/96"]
 	}
 	ends := func(t *testing.T, cause string) {
 		t.Helper()
-		lab.Eventually(t, 20*time.Second, "the session's end", func() bool { return s.status(t).Sessions == 0 })
+		lab.Eventually(t, lab.Patience, "the session's end", func() bool { return s.status(t).Sessions == 0 })
 		all := s.events(t)
 		if e := all[len(all)-1]; e.Kind != "down" || e.Cause != cause {
 			t.Errorf("the last event is %+v", e)
@@ -123,23 +123,29 @@ addresses = ["2001:db8:6::/96"]
 		drops := func(reason string) float64 {
 			return s.metrics(t)[fmt.Sprintf(`bridgehead_packets_dropped_total{layer="esp",reason=%q}`, reason)]
 		}
-		try := func(what string, passes bool, command ...string) {
+		try := func(what string, passes bool, command func(string, bool) []string, host string) {
 			t.Helper()
-			if out, err := c.Try(command[0], command[1:]...); (err == nil) != passes {
+			args := command(host, passes)
+			if out, err := c.Try(args[0], args[1:]...); (err == nil) != passes {
 				t.Errorf("%s: error %v\n%s", what, err, out)
 			}
 		}
-		ping := func(host string) []string { return []string{"ping", "-c", "1", "-W", "1", host} }
-		web := func(host string) []string { return []string{"curl", "-s", "-S", "-m", "2", "http://" + host + "/"} }
+		limit := map[bool]string{true: "20", false: "1"} // of what passes, and of what does not
+		ping := func(host string, passes bool) []string {
+			return []string{"ping", "-c", "1", "-W", limit[passes], host}
+		}
+		web := func(host string, passes bool) []string {
+			return []string{"curl", "-s", "-S", "-m", limit[passes], "http://" + host + "/"}
+		}
 		for _, rekeyed := range []bool{false, true} {
 			if rekeyed {
 				c.rekey(t, "child", "filtered")
 				c.rekey(t, "ike", "filtered")
 			}
-			try("ping over IPv4", false, ping(behind4)...)
-			try("ping over IPv6", true, ping(behind6)...)
-			try("web over IPv4", true, web(behind4)...)
-			try("web over IPv6", false, web("["+behind6+"]")...)
+			try("ping over IPv4", false, ping, behind4)
+			try("ping over IPv6", true, ping, behind6)
+			try("web over IPv4", true, web, behind4)
+			try("web over IPv6", false, web, "["+behind6+"]")
 		}
 		if drops("in_filter") == 0 || drops("out_filter") == 0 {
 			t.Errorf("%v and %v packets were dropped", drops("in_filter"), drops("out_filter"))

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,7 +16,7 @@ import (
 // links, once the kernel is done with their own addresses.
 func hostNetwork(t *testing.T, n *lab.Namespace, links int) map[string]string {
 	t.Helper()
-	lab.Eventually(t, 10*time.Second, "interfaces with carrier and link-local addresses", func() bool {
+	lab.Eventually(t, lab.Patience, "interfaces with carrier and link-local addresses", func() bool {
 		addresses := n.Run("ip", "-o", "-6", "addr", "show", "scope", "link")
 		return strings.Count(addresses, "fe80:") == links && !strings.Contains(addresses, "tentative") && !strings.Contains(n.Run("ip", "link"), "NO-CARRIER")
 	})
@@ -65,6 +64,7 @@ func (s *site) sameHostNetwork(t *testing.T, before map[string]string) {
 // TestTheEndOfAGateway stops gateways with a client logged in: the client is
 // told, and the machine is as it was before.
 func TestTheEndOfAGateway(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.gateway.Rules("table inet site {\nchain input {\ntype filter hook input priority filter; tcp dport 25 drop;\n}\n}\n")
 	before := s.hostNetwork(t)
@@ -73,7 +73,7 @@ func TestTheEndOfAGateway(t *testing.T) {
 	s.swanctl(t, c, connection{server: s.outside.IPv4.String()}.String())
 	login := func(t *testing.T) {
 		t.Helper()
-		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 		c.reaches(t, "logged in", []string{"10.99.0.254", "fd00:99::fe"})
 	}
 	for name, signal := range map[string]os.Signal{"Ctrl-C": os.Interrupt, "SIGTERM": syscall.SIGTERM} {
@@ -83,7 +83,7 @@ func TestTheEndOfAGateway(t *testing.T) {
 			if err := s.process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
-			if code := s.process.Code(t, 15*time.Second); code != 0 {
+			if code := s.process.Code(t, lab.Patience); code != 0 {
 				t.Errorf("exit code %d:\n%s", code, s.process.Log())
 			}
 			if sas := c.charon.Swanctl("--list-sas"); sas != "" {
@@ -98,7 +98,7 @@ func TestTheEndOfAGateway(t *testing.T) {
 		p := connected(t, c.Namespace, t.TempDir(), password, server, "--ca", ca, "--user", name, "--subnet", "10.99.0.0/24", "--subnet", "fd00:99::/64")
 		c.reaches(t, "logged in", []string{"10.99.0.254", "fd00:99::fe"})
 		interrupt(t, s.process)
-		p.Code(t, 10*time.Second)
+		p.Code(t, lab.Patience)
 		s.sameHostNetwork(t, before)
 		s.noSocket(t)
 	})
@@ -109,7 +109,7 @@ func TestTheEndOfAGateway(t *testing.T) {
 		if err := s.process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		s.process.Code(t, 5*time.Second)
+		s.process.Code(t, lab.Patience)
 		s.start(t, "serve", "--config", file)
 		_, _ = c.charon.TrySwanctl("--terminate", "--ike", "home", "--force", "--timeout", "1") // nobody answers for it
 		login(t)

@@ -27,13 +27,14 @@ const hostileDatagrams = 10000
 // gateway with a session. It counts all of it, never answers with more than
 // three times the octets, keeps the session, and lets the next client in.
 func TestHostileDatagrams(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	user, late, attacker := s.newClient(t, "user"), s.newClient(t, "late"), s.newClient(t, "attacker")
 	for _, c := range []*client{user, late} {
 		s.swanctl(t, c, connection{server: s.outside.IPv4.String(), id: c.Name}.String())
 	}
-	user.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	user.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	in := s.oneSession(t)
 	s.gateway.Rules(fmt.Sprintf(`table inet watch {
 counter received { }
@@ -73,7 +74,7 @@ chain output { type filter hook output priority filter; ip daddr %[1]s counter n
 		t.Errorf("%+v", now)
 	}
 	user.reaches(t, "the session of before", in.Addresses)
-	late.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	late.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	late.reaches(t, "the client that comes after", s.sessionFrom(t, late).Addresses)
 }
 
@@ -303,7 +304,7 @@ func (f *flood) fence(t *testing.T) {
 	t.Helper()
 	var spi uint64
 	last := time.Time{}
-	lab.Eventually(t, 10*time.Second, "an answer to a message of a later version", func() bool {
+	lab.Eventually(t, lab.Patience, "an answer to a message of a later version", func() bool {
 		if time.Since(last) > time.Second {
 			d := f.own(ikeHeader("0000000000000000", 33, 0x30, 34, 0x08, 0, 28))
 			spi, last = binary.BigEndian.Uint64(d), time.Now()

@@ -28,6 +28,7 @@ domains = ["corp.example.org"]
 
 // TestWindowsGetsSplitRoutes, whatever firewall and DHCP server the host has.
 func TestWindowsGetsSplitRoutes(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.gateway.Rules("table inet strict {\nchain input {\ntype filter hook input priority filter; udp dport 67 drop\n}\n}\n")
 	holdPort67(t, s.gateway)
@@ -92,7 +93,7 @@ func (s *site) windowsGetsSplitRoutes(t *testing.T, more string) {
 			w.send(t, uint32(100+sent), w.address, informType)
 			sent++
 		}
-		lab.Eventually(t, 10*time.Second, "every message to be counted", func() bool { return all() == float64(sent+5) })
+		lab.Eventually(t, lab.Patience, "every message to be counted", func() bool { return all() == float64(sent+5) })
 	}
 	const burst, refill = 8, 5 * time.Second // of package dhcp
 	allowed := burst + int(time.Since(begun)/refill) + 1

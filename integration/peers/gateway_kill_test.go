@@ -257,6 +257,7 @@ func accounts(t *testing.T, db *lab.FreeRADIUS) (byUser map[string]*account, ons
 // Start and one Stop, each before the next Accounting-On, with what it carried
 // but for what a crash may lose.
 func TestAccountingSurvivesKills(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	file := s.writeConfig(t, overAccounting)
 	s.secretFile(t, radiusSecret)

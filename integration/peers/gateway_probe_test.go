@@ -28,6 +28,7 @@ type probed struct {
 
 // TestProbe looks at both gateways from outside, as one would at a stranger's.
 func TestProbe(t *testing.T) {
+	t.Parallel()
 	t.Run("bridgehead", func(t *testing.T) {
 		s := newSite(t)
 		s.serve(t, "")

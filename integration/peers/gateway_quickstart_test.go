@@ -22,7 +22,7 @@ func (s *site) quickstart(t *testing.T, args ...string) (server, name, password,
 		t.Helper()
 		pattern := regexp.MustCompile(`(?m)^  ` + label + `  +(\S.*?)\s*$`)
 		var found []string
-		lab.Eventually(t, 5*time.Second, "a line with the "+label, func() bool {
+		lab.Eventually(t, lab.Patience, "a line with the "+label, func() bool {
 			found = pattern.FindStringSubmatch(s.process.Log())
 			return found != nil
 		})
@@ -34,6 +34,7 @@ func (s *site) quickstart(t *testing.T, args ...string) (server, name, password,
 // TestCharonCmdLogsIntoQuickstart is a newcomer's first hour: one command at
 // the gateway, one at the client, with what the first one printed.
 func TestCharonCmdLogsIntoQuickstart(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	before := s.hostNetwork(t)
 	server, name, password, ca := s.quickstart(t)
@@ -50,7 +51,7 @@ func TestCharonCmdLogsIntoQuickstart(t *testing.T) {
 	// packets along: kernel-libipsec wants the networks named.
 	args = append(args, "--remote-ts", "10.99.0.0/24", "--remote-ts", "fd00:99::/64")
 	peer := c.StartCharonCmd("", password, args...)
-	lab.Eventually(t, 15*time.Second, "the login of charon-cmd", func() bool {
+	lab.Eventually(t, lab.Patience, "the login of charon-cmd", func() bool {
 		select {
 		case <-peer.Exited():
 			t.Fatalf("charon-cmd ended:\n%s", peer.Log())
@@ -67,7 +68,7 @@ func TestCharonCmdLogsIntoQuickstart(t *testing.T) {
 	if err := peer.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	peer.Code(t, 10*time.Second)
+	peer.Code(t, lab.Patience)
 	s.nobodyIn(t)
 	for _, line := range []string{"  in   alice logged in from ", "  out  alice logged out after "} {
 		if !strings.Contains(s.process.Log(), line) {
@@ -77,7 +78,7 @@ func TestCharonCmdLogsIntoQuickstart(t *testing.T) {
 	if err := s.process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if code := s.process.Code(t, 15*time.Second); code != 0 {
+	if code := s.process.Code(t, lab.Patience); code != 0 {
 		t.Errorf("exit code %d after Ctrl-C:\n%s", code, s.process.Log())
 	}
 	s.sameHostNetwork(t, before)
@@ -86,6 +87,7 @@ func TestCharonCmdLogsIntoQuickstart(t *testing.T) {
 // TestQuickstartStartedAgainKeepsAuthorityAndUser shows that clients which
 // were set up once need nothing new.
 func TestQuickstartStartedAgainKeepsAuthorityAndUser(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	_, _, password, ca := s.quickstart(t, "--name", gatewayName)
 	authority, err := os.ReadFile(ca)

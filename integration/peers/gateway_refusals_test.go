@@ -3,7 +3,6 @@ package peers
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -12,6 +11,7 @@ import (
 // or an administrator gets it wrong. "why" names each, and nobody else is
 // harmed: a good login works right after.
 func TestRefusalsAreExplained(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	c := s.newClient(t, "client")
@@ -82,7 +82,7 @@ func TestRefusalsAreExplained(t *testing.T) {
 			s.nobodyIn(t)
 			c.trust(t, s, nil)
 			c.charon.Load(good.String())
-			c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+			c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 			c.charon.Swanctl("--terminate", "--ike", "home")
 			s.nobodyIn(t)
 		})
@@ -103,7 +103,7 @@ func (c *client) trust(t *testing.T, s *site, authority *lab.Certificate) {
 func (s *site) newest(t *testing.T, cause string) refusal {
 	t.Helper()
 	var list []refusal
-	lab.Eventually(t, 5*time.Second, "a refusal for "+cause, func() bool {
+	lab.Eventually(t, lab.Patience, "a refusal for "+cause, func() bool {
 		list = s.why(t)
 		return len(list) > 0 && list[0].Cause == cause
 	})

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -15,6 +14,7 @@ import (
 // what it looks like from here, and once the network lets the client through,
 // the same client logs in.
 func TestSilencesAreExplained(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "[ike]\nlogin_timeout = \"5s\"\n")
 	// The offsets count bits from the UDP header: 8 octets, 4 of the non-ESP
@@ -49,7 +49,7 @@ func TestSilencesAreExplained(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			address := c.client.uplink.IPv4.String()
 			var list []refusal
-			lab.Eventually(t, 10*time.Second, "an explanation of the silence", func() bool {
+			lab.Eventually(t, lab.Patience, "an explanation of the silence", func() bool {
 				list = decode[struct{ Refusals []refusal }](t, s.ask(t, "why", address, "--json").out).Refusals
 				return len(list) > 0
 			})
@@ -66,7 +66,7 @@ func TestSilencesAreExplained(t *testing.T) {
 	s.internet.Run("nft", "delete", "table", "ip", "weather")
 	for _, c := range cases {
 		_, _ = c.client.charon.TrySwanctl("--terminate", "--ike", "home", "--force", "--timeout", "1") // if it has not given up itself
-		c.client.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+		c.client.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 		c.client.visits(t, "after "+c.name, behind4, s.sessionFrom(t, c.client).Addresses...)
 	}
 	if now := s.status(t); now.Sessions != len(cases) || now.Logins.Silent != uint64(len(cases)) || now.HalfOpen != 0 {

@@ -139,7 +139,7 @@ func (s *site) start(t *testing.T, args ...string) {
 func (s *site) await(t *testing.T, process *lab.Process) {
 	t.Helper()
 	s.process = process
-	lab.Eventually(t, 20*time.Second, "the gateway's answer", func() bool {
+	lab.Eventually(t, lab.Patience, "the gateway's answer", func() bool {
 		select {
 		case <-s.process.Exited():
 			t.Fatalf("the gateway ended:\n%s", s.process.Log())
@@ -215,7 +215,7 @@ func (s *site) sessionFrom(t *testing.T, c *client) session {
 // nobodyIn waits until no session is left and every address is free again.
 func (s *site) nobodyIn(t *testing.T) {
 	t.Helper()
-	lab.Eventually(t, 5*time.Second, "the end of all sessions and leases", func() bool {
+	lab.Eventually(t, lab.Patience, "the end of all sessions and leases", func() bool {
 		now := s.status(t)
 		for _, p := range now.Pools {
 			if p.InUse > 0 {

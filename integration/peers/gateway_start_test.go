@@ -11,6 +11,7 @@ import (
 // TestServeThatCannotStart has the machine lack something. The gateway says so
 // in one line, with the remedy, and leaves nothing behind.
 func TestServeThatCannotStart(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	file := s.writeConfig(t, "")
 	before := s.hostNetwork(t)
@@ -133,6 +134,7 @@ path = "users"
 // TestBrokenConfigurationStartsNothing shows every mistake at once, each with
 // its place, for check and serve alike.
 func TestBrokenConfigurationStartsNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	file := s.writeConfig(t, "")
 	before := s.hostNetwork(t)

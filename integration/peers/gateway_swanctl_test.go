@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -14,6 +13,7 @@ import (
 // TestSwanctlWorksThroughTheGateway is the main job: a road warrior with
 // Debian's strongSwan logs in, works, gets new keys, and leaves.
 func TestSwanctlWorksThroughTheGateway(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	c := s.newClient(t, "client")
@@ -36,7 +36,7 @@ func TestSwanctlWorksThroughTheGateway(t *testing.T) {
 	s.swanctl(t, c, connections...)
 	for _, suite := range suites {
 		t.Run(suite.name, func(t *testing.T) {
-			c.charon.Swanctl("--initiate", "--child", suite.name, "--timeout", "10")
+			c.charon.Swanctl("--initiate", "--child", suite.name, "--timeout", "60")
 			in := s.oneSession(t)
 			if in.User != user || in.IKE != suite.chosen || in.ESP != suite.child || in.Client != "strongswan" {
 				t.Errorf("session %+v, want %s and %s", in, suite.chosen, suite.child)
@@ -112,7 +112,7 @@ func (c *client) rekey(t *testing.T, kind, name string) {
 	which := map[string]*regexp.Regexp{"child": installed, "ike": established}[kind]
 	before := which.FindString(c.charon.Swanctl("--list-sas"))
 	c.charon.Swanctl("--rekey", "--"+kind, name)
-	lab.Eventually(t, 5*time.Second, fmt.Sprintf("a new %s SA instead of %q", kind, before), func() bool {
+	lab.Eventually(t, lab.Patience, fmt.Sprintf("a new %s SA instead of %q", kind, before), func() bool {
 		sas := c.charon.Swanctl("--list-sas")
 		now := which.FindAllString(sas, -1)
 		return len(now) == 1 && now[0] != before // it keeps the old Child SA a few seconds as "DELETED"

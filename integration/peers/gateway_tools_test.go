@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -12,6 +11,7 @@ import (
 // TestProbeAsOtherClients shows the gateway's defaults to what other makers'
 // clients send in their factory state.
 func TestProbeAsOtherClients(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	c := s.newClient(t, "client")
@@ -38,6 +38,7 @@ func TestProbeAsOtherClients(t *testing.T) {
 
 // TestBench has the load generator log in and out.
 func TestBench(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	c := s.newClient(t, "client")
@@ -64,6 +65,7 @@ func TestBench(t *testing.T) {
 // TestUsersChangeWhileTheGatewayRuns adds a user, changes the password and
 // removes the user; each takes effect without a restart.
 func TestUsersChangeWhileTheGatewayRuns(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.serve(t, "")
 	c := s.newClient(t, "client")
@@ -73,7 +75,7 @@ func TestUsersChangeWhileTheGatewayRuns(t *testing.T) {
 	eventually := func(password string, code int) {
 		t.Helper()
 		var got outcome
-		lab.Eventually(t, 5*time.Second, "a probe with that end", func() bool {
+		lab.Eventually(t, lab.Patience, "a probe with that end", func() bool {
 			got = bridgehead(t, c.Namespace, password+"\n", "probe", s.outside.IPv4.String(), "--server-name", gatewayName, "--ca", ca, "--user", "carol")
 			return got.code == code
 		})

@@ -110,6 +110,7 @@ func (w *world) login(t *testing.T, c initiator.Config) *initiator.Session {
 }
 
 func TestInitiatorLogsIntoStrongSwan(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name     string
 		key      lab.KeyKind
@@ -175,6 +176,7 @@ func checkSteps(t *testing.T, steps []initiator.StepTime) {
 }
 
 func TestInitiatorNamesWhatStrongSwanRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	foreign := lab.NewCA(t, "Foreign Root", lab.ECDSA256)
 	for _, test := range []struct {
@@ -284,6 +286,7 @@ func offered(p message.Protocol, what string) func(error) bool {
 }
 
 func TestInitiatorTakesTheGroupStrongSwanAsksFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	c := w.config()
 	c.IKE = proposals(message.ProtocolIKE, "aes128gcm16-prfsha256-ecp256-x25519")
@@ -294,6 +297,7 @@ func TestInitiatorTakesTheGroupStrongSwanAsksFor(t *testing.T) {
 }
 
 func TestInitiatorOverIPv6(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	c := w.config()
 	c.Server = "fd00:77::1"
@@ -304,6 +308,7 @@ func TestInitiatorOverIPv6(t *testing.T) {
 }
 
 func TestInitiatorBehindNAT(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	home, router := w.Namespace("home"), w.Namespace("router")
 	w.Link(home, []string{"192.168.1.2/24"}, router, []string{"192.168.1.1/24"})
@@ -326,6 +331,7 @@ func TestInitiatorBehindNAT(t *testing.T) {
 }
 
 func TestInitiatorRefusesOtherEAPMethods(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-md5")
 	_, err := w.dial(t.Context(), w.config())
 	var e *initiator.MethodError
@@ -335,6 +341,7 @@ func TestInitiatorRefusesOtherEAPMethods(t *testing.T) {
 }
 
 func TestInitiatorRekeysWithStrongSwan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	s := w.login(t, w.config())
 	ctx := t.Context()
@@ -371,18 +378,19 @@ func (w *world) sameChild(t *testing.T, s *initiator.Session) {
 }
 
 func TestInitiatorAnswersStrongSwan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	s := w.login(t, w.config())
 
 	first := s.Child().In.SPI
 	w.charon.Swanctl("--rekey", "--child", "net")
-	lab.Eventually(t, 5*time.Second, "the gateway's rekey of the Child SA", func() bool {
+	lab.Eventually(t, lab.Patience, "the gateway's rekey of the Child SA", func() bool {
 		return s.Child().In.SPI != first && strings.Count(w.charon.Swanctl("--list-sas"), "INSTALLED") == 1
 	})
 	w.sameChild(t, s)
 
 	w.charon.Swanctl("--rekey", "--ike", "rw")
-	lab.Eventually(t, 5*time.Second, "the gateway's rekey of the IKE SA", func() bool {
+	lab.Eventually(t, lab.Patience, "the gateway's rekey of the IKE SA", func() bool {
 		return strings.Contains(w.charon.Swanctl("--list-sas"), "rw: #2, ESTABLISHED")
 	})
 	w.sameChild(t, s)
@@ -410,6 +418,7 @@ func TestInitiatorAnswersStrongSwan(t *testing.T) {
 }
 
 func TestInitiatorRootsFromAnotherPoolAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	c := w.config()
 	c.Roots = x509.NewCertPool()
@@ -420,6 +429,7 @@ func TestInitiatorRootsFromAnotherPoolAreRefused(t *testing.T) {
 }
 
 func TestLoadOnStrongSwan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	c := initiator.LoadConfig{Config: w.config(), N: 100, Workers: 4}
 	c.Config.IKE = proposals(message.ProtocolIKE, "aes128gcm16-prfsha256-x25519")
@@ -436,6 +446,7 @@ func TestLoadOnStrongSwan(t *testing.T) {
 }
 
 func TestLoadHoldsSessions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -458,6 +469,7 @@ func TestLoadHoldsSessions(t *testing.T) {
 }
 
 func TestProbeOfStrongSwan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.RSA2048, "eap-mschapv2")
 	var r initiator.ProbeReport
 	w.client.Do(func() { r = initiator.Probe(t.Context(), w.config()) })

@@ -42,7 +42,7 @@ func (s *site) newKernelClient(t *testing.T, server string) *client {
 	return c
 }
 
-func (c *client) initiate() { c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "20") }
+func (c *client) initiate() { c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60") }
 
 // translate has the internet show a client by another address. User-mode Linux
 // has no nftables, so it is one address for one, which is NAT enough.
@@ -66,7 +66,7 @@ func (c *client) losesNoPing(t *testing.T, work func()) {
 	t.Helper()
 	var pings []*lab.Process
 	for _, host := range []string{behind4, behind6} {
-		pings = append(pings, c.Start(time.Second, "ping", "-n", "-i", "0.01", "-c", "500", "-W", "5", host))
+		pings = append(pings, c.Start(time.Second, "ping", "-n", "-i", "0.01", "-c", "500", "-W", "20", host))
 	}
 	work()
 	for _, p := range pings {
@@ -77,7 +77,7 @@ func (c *client) losesNoPing(t *testing.T, work func()) {
 		}
 	}
 	for _, p := range pings {
-		p.Code(t, 60*time.Second)
+		p.Code(t, lab.Patience)
 		if n := counted.FindStringSubmatch(p.Log()); n == nil || n[1] != n[2] {
 			t.Errorf("lost packets:\n%s", p.Log()[max(0, len(p.Log())-300):])
 		}
@@ -87,6 +87,7 @@ func (c *client) losesNoPing(t *testing.T, work func()) {
 // TestKernelGateway: strongSwan and the gateway, both with ESP in their
 // kernels, over all kinds of paths.
 func TestKernelGateway(t *testing.T) {
+	t.Parallel()
 	s := newKernelSite(t)
 	if log := s.process.Log(); strings.Count(log, `"data plane","kind":"kernel"`) != 1 {
 		t.Errorf("the log does not tell the data plane once:\n%s", log)
@@ -103,7 +104,7 @@ func TestKernelGateway(t *testing.T) {
 			if test.nat {
 				s.translate(c, public)
 			}
-			c.charon.Swanctl("--initiate", "--child", test.connection, "--timeout", "20")
+			c.charon.Swanctl("--initiate", "--child", test.connection, "--timeout", "60")
 			in := s.oneSession(t)
 			c.reaches(t, "after the login", in.Addresses)
 			states := s.gateway.Run("ip", "xfrm", "state")
@@ -168,6 +169,7 @@ func (s *site) statistic(t *testing.T, name string) (n int) {
 // TestKernelGatewayWithOurOwnClient, whose ESP is in userspace: in UDP over
 // IPv4, by itself over IPv6.
 func TestKernelGatewayWithOurOwnClient(t *testing.T) {
+	t.Parallel()
 	s := newKernelSite(t)
 	c := s.newClient(t, "client")
 	for _, server := range []string{s.outside.IPv4.String(), s.outside.IPv6.String()} {
@@ -230,7 +232,7 @@ func TestKernelGatewayCrash(t *testing.T) {
 	if err := s.process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.process.Code(t, 5*time.Second)
+	s.process.Code(t, lab.Patience)
 	if left := strings.Count(s.gateway.Run("ip", "xfrm", "state"), "proto esp"); left != 3 {
 		t.Errorf("the crash left %d states", left)
 	}
@@ -269,7 +271,7 @@ func TestKernelGatewayMends(t *testing.T) {
 	if log := s.process.Log(); strings.Count(log, said) != 2 || !strings.Contains(log, "1 child SAs lost") {
 		t.Errorf("the log does not tell what was mended and lost:\n%s", log)
 	}
-	lab.Eventually(t, 10*time.Second, "the client's knowledge of it", func() bool {
+	lab.Eventually(t, lab.Patience, "the client's knowledge of it", func() bool {
 		return !strings.Contains(c.charon.Swanctl("--list-sas"), "ESTABLISHED")
 	})
 }
@@ -352,7 +354,7 @@ func TestKernelGatewayFollowsANAT(t *testing.T) {
 	in := s.oneSession(t)
 	c.reaches(t, "after the login", in.Addresses)
 	s.translate(c, otherPublic)
-	lab.Eventually(t, 20*time.Second, "the gateway's answer at the new address", func() bool {
+	lab.Eventually(t, lab.Patience, "the gateway's answer at the new address", func() bool {
 		_, err := c.Try("ping", "-c", "1", "-W", "1", behind4)
 		return err == nil
 	})

@@ -70,7 +70,7 @@ func (s *site) whereLost(c *client) string {
 func (c *client) losesNothing(t *testing.T, when string) {
 	t.Helper()
 	for _, host := range []string{behind4, behind6} {
-		out, err := c.Try("ping", "-q", "-i", "0.01", "-c", "100", "-W", "2", host)
+		out, err := c.Try("ping", "-q", "-i", "0.01", "-c", "100", "-W", "20", host)
 		if err != nil || !strings.Contains(out, " 100 received") {
 			t.Errorf("%s: ping %s: %v\n%s", when, host, err, out)
 		}
@@ -108,7 +108,7 @@ func called(t *testing.T, file string) []string {
 func (s *site) at(t *testing.T, want netip.Addr) session {
 	t.Helper()
 	var in session
-	lab.Eventually(t, 15*time.Second, fmt.Sprintf("the client's session at %s", want), func() bool {
+	lab.Eventually(t, lab.Patience, fmt.Sprintf("the client's session at %s", want), func() bool {
 		in = s.oneSession(t)
 		return strings.HasPrefix(in.Peer, net.JoinHostPort(want.String(), ""))
 	})
@@ -151,11 +151,12 @@ func (s *site) internetSide(u lab.Uplink) string {
 // then the NAT forgets its mapping. The session stays what it is, rekeys work
 // after each move, and nothing is taken from or given to the host.
 func TestStrongSwanMovesThroughTheWorld(t *testing.T) {
+	t.Parallel()
 	s, calls := newMobileSite(t)
 	c := s.newClient(t, "client")
 	s.swanctl(t, c, connection{server: s.outside.IPv4.String(), more: "mobike = yes"}.String())
 	h := s.newHome(t, c)
-	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	first := s.at(t, c.uplink.IPv4)
 	c.losesNothing(t, "after the login")
 	proxies, ups := s.proxies(), called(t, calls)
@@ -194,7 +195,7 @@ func TestStrongSwanMovesThroughTheWorld(t *testing.T) {
 		ping := c.endless(t, behind4)
 		before := s.oneSession(t)
 		step.go_()
-		lab.Eventually(t, 20*time.Second, step.name+": the gateway's word that the client moved", func() bool {
+		lab.Eventually(t, lab.Patience, step.name+": the gateway's word that the client moved", func() bool {
 			return s.moves(t) == n+1
 		})
 		in := s.at(t, step.at)
@@ -253,6 +254,7 @@ func (s *site) moves(t *testing.T) int {
 // addresses that both work all the time: of a ping every 10 ms not one packet
 // is lost.
 func TestMovesLoseNoPacket(t *testing.T) {
+	t.Parallel()
 	s, _ := newMobileSite(t)
 	c := s.newClient(t, "client")
 	second := c.uplink.IPv4.Next()
@@ -299,7 +301,7 @@ func TestMovesLoseNoPacket(t *testing.T) {
 			t.Errorf("rekey of the IKE SA after move %d: %v", n+1, err)
 		}
 	}
-	lab.Eventually(t, 5*time.Second, "six moves", func() bool { return s.moves(t) == 6 })
+	lab.Eventually(t, lab.Patience, "six moves", func() bool { return s.moves(t) == 6 })
 	for _, p := range []endlessPing{v4, v6} {
 		sent, lost := p.end()
 		t.Logf("%d packets sent, %d lost", sent, len(lost))

@@ -42,6 +42,7 @@ func (s *site) serveSplit(t *testing.T, more string) string {
 
 // TestProfileOfMovedPorts sends strongSwan to a gateway that listens elsewhere.
 func TestProfileOfMovedPorts(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	folder := filepath.Join(s.dir, "conf.d")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -54,7 +55,7 @@ func TestProfileOfMovedPorts(t *testing.T) {
 	c := s.newClient(t, "client")
 	name := strings.TrimSuffix(p.File, ".conf")
 	charon := s.swanctl(t, c, s.resolved(p.Text), fmt.Sprintf("secrets { eap-x { id = %s\nsecret = %q } }", user, password))
-	charon.Swanctl("--initiate", "--child", name, "--timeout", "10")
+	charon.Swanctl("--initiate", "--child", name, "--timeout", "60")
 	c.reaches(t, "on other ports", s.sessionFrom(t, c).Addresses)
 	charon.Swanctl("--terminate", "--ike", name)
 	s.nobodyIn(t)
@@ -77,6 +78,7 @@ func (s *site) profile(t *testing.T, file, client, name, user string) profiled {
 // writes for the real ones: each logs in with the suite that its profile
 // says, renews its keys, and leaves.
 func TestProfilesLetEmulatedClientsIn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	c := s.newClient(t, "client")
 	const both = "10.99.0.0/24 fd00:99::/64"
@@ -172,6 +174,7 @@ var passwordSection = regexp.MustCompile(`#       (secrets .*)\n#         (secre
 // TestProfilesForStrongSwan does at the client what the comments of the
 // swanctl.conf say, with Debian's strongSwan, and with names that need quoting.
 func TestProfilesForStrongSwan(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	names := []string{user, `CORP\o'brien "x" = $1; {2}`, "10.1.2.3", "#4", "carol@example.org"}
 	for _, name := range names[1:] {
@@ -187,7 +190,7 @@ func TestProfilesForStrongSwan(t *testing.T) {
 			t.Fatalf("no word of the password in\n%s", p.Text)
 		}
 		charon := s.swanctl(t, c, s.resolved(p.Text), fmt.Sprintf("%s\n%s\"%s\"%s\n", secrets[1], secrets[2], password, secrets[3]))
-		charon.Swanctl("--initiate", "--child", strings.TrimSuffix(p.File, ".conf"), "--timeout", "10")
+		charon.Swanctl("--initiate", "--child", strings.TrimSuffix(p.File, ".conf"), "--timeout", "60")
 		in := s.sessionFrom(t, c)
 		if in.User != name || in.IKE != p.IKE || in.ESP != p.ESP {
 			t.Errorf("%q: session %+v, profile %s and %s", name, in, p.IKE, p.ESP)
@@ -223,6 +226,7 @@ func (s *site) trustsAsTold(t *testing.T, p profiled) {
 // TestProfileForCharonCmd types the line that the swanctl.conf has in its
 // comments.
 func TestProfileForCharonCmd(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	p := s.profile(t, s.serveSplit(t, ""), "strongswan", "My VPN", user)
 	told := regexp.MustCompile(`(?m)^#   (charon-cmd .*)$`).FindStringSubmatch(p.Text)
@@ -238,7 +242,7 @@ func TestProfileForCharonCmd(t *testing.T) {
 	}
 	c := s.newClient(t, "client")
 	peer := c.StartCharonCmd("", password, strings.Split(strings.TrimSuffix(string(words), "\x00"), "\x00")...)
-	lab.Eventually(t, 15*time.Second, "the login of charon-cmd", func() bool {
+	lab.Eventually(t, lab.Patience, "the login of charon-cmd", func() bool {
 		select {
 		case <-peer.Exited():
 			t.Fatalf("charon-cmd ended:\n%s", peer.Log())
@@ -254,6 +258,6 @@ func TestProfileForCharonCmd(t *testing.T) {
 	if err := peer.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	peer.Code(t, 10*time.Second)
+	peer.Code(t, lab.Patience)
 	s.nobodyIn(t)
 }

@@ -64,6 +64,7 @@ var setting = regexp.MustCompile(`(?m)^\s+(\w+)=`)
 // TestSeedDirectives finds a test for each directive of the documented
 // ipsec.conf, and finds each test.
 func TestSeedDirectives(t *testing.T) {
+	t.Parallel()
 	said := make(map[string]bool)
 	known := make(map[string]map[string]bool) // tests by package
 	for _, d := range seedDirectives {
@@ -121,6 +122,7 @@ func testsOf(t *testing.T, dir string) map[string]bool {
 // TestSeedRemediesForWindows has the program print what the page tells users of
 // Windows to type, and how they get by without modp1024.
 func TestSeedRemediesForWindows(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	s.succeeds(t, "import")
 	said := s.succeeds(t, "profile", "windows", "--name", "My VPN").out

@@ -9,6 +9,7 @@ import (
 // TestSeedEncapsulation watches what carries the traffic of clients with and
 // without a NAT, over both families, for each way to set the gateway.
 func TestSeedEncapsulation(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	s.internet.Rules(`table inet watch {
   counter bare { }

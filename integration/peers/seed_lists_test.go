@@ -79,6 +79,7 @@ func (s *seedSite) windowsLogin(t *testing.T, c *client, user, ike, esp string) 
 // client's order the outcome is the page's, by the gateway's the strongest of
 // the list; 3DES it never is, though Windows has it first.
 func TestSeedWithWindows(t *testing.T) {
+	t.Parallel()
 	for _, order := range []struct {
 		name, more                  string
 		optional, require, windows7 string // the outcome for IKE

@@ -24,6 +24,7 @@ func (s *seedSite) loseFragments() {
 // as narrow as each family allows. All that strongSwan proposes by default would
 // not fit there into IKE_SA_INIT, which cannot be in fragments.
 func TestSeedThroughNarrowPaths(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	s.loseFragments()
 	for i, path := range []struct {
@@ -48,7 +49,7 @@ func TestSeedThroughNarrowPaths(t *testing.T) {
 			mtu := fmt.Sprint(path.mtu)
 			c.Run("ip", "link", "set", c.uplink.Link, "mtu", mtu)
 			s.internet.Run("ip", "link", "set", c.uplink.RouterLink, "mtu", mtu)
-			c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+			c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 			if n := s.internet.Octets(t, "inet", "path", "fragments"); n > 0 {
 				t.Errorf("%d octets in IP fragments", n)
 			}

@@ -26,6 +26,7 @@ func (s *seedSite) seedDevice(n int) initiator.Config {
 
 // TestSeedPool has a client more than the page's pool has addresses.
 func TestSeedPool(t *testing.T) {
+	t.Parallel()
 	const most = 126 // of 192.0.2.0/25, without its first and last address
 	s := newSeedSite(t)
 	s.serveSeed(t, "[hooks]\nupdown = \"\"\n[addresses]\nannounce = \"eth0\"\n")
@@ -84,6 +85,7 @@ func TestSeedPool(t *testing.T) {
 
 // TestSeedUsersKeepTheirLeases has each user come again, in another order.
 func TestSeedUsersKeepTheirLeases(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	s.serveSeed(t, "")
 	c := s.newClient(t, "client")

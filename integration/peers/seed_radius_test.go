@@ -66,7 +66,7 @@ var trafficSelectors = regexp.MustCompile(`(?m)^ *(?:local|remote)  .*$`)
 // visit logs in, has a look, and logs out.
 func (s *seedSite) visit(t *testing.T, c *client) (terms, session) {
 	t.Helper()
-	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	in := s.neighbours(t, "after the login", c)
 	got := terms{Addresses: in.Addresses, Resolvers: c.charon.Resolvers()}
 	for _, family := range []string{"-4", "-6"} {
@@ -83,6 +83,7 @@ func (s *seedSite) visit(t *testing.T, c *client) (terms, session) {
 // The documented setup with only the backend changed to RADIUS: the client gets
 // the same addresses, name servers and routes as with the file.
 func TestSeedOverRADIUS(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	c := s.pageClient(t, "swan", seedGateway4)
 	s.serveSeed(t, "")
@@ -137,6 +138,7 @@ func TestSeedOverRADIUS(t *testing.T) {
 // that is down, a secret that differs. A login works again as soon as its cause
 // is gone.
 func TestRADIUSRefusalsAreExplained(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	users := fmt.Sprintf("%s\tCleartext-Password := %q\nbob\tCleartext-Password := \"battery staple\"\n", user, password)
 	server := s.freeRADIUS(t, users)
@@ -162,7 +164,7 @@ func TestRADIUSRefusalsAreExplained(t *testing.T) {
 		if out, err := login(child); err == nil || !strings.Contains(out, told) {
 			t.Errorf("%s: the client is told %q missing, error %v:\n%s", when, told, err, out)
 		}
-		lab.Eventually(t, 5*time.Second, "a refusal", func() bool { return len(s.why(t)) > before })
+		lab.Eventually(t, lab.Patience, "a refusal", func() bool { return len(s.why(t)) > before })
 		r := s.newest(t, cause)
 		for _, words := range evidence {
 			if !r.shows(words) {
@@ -193,5 +195,5 @@ func TestRADIUSRefusalsAreExplained(t *testing.T) {
 	if err := s.process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	s.process.Code(t, 15*time.Second)
+	s.process.Code(t, lab.Patience)
 }

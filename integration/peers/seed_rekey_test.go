@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"sync"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -24,7 +23,7 @@ func startPinging(n *lab.Namespace, pings int) *pinging {
 	p := &pinging{out: make(map[string]string), pings: pings}
 	for _, host := range []string{seedHost4, seedHost6} {
 		p.streams.Go(func() {
-			out, _ := n.Try("ping", "-q", "-i", "0.01", "-c", fmt.Sprint(pings), "-W", "5", host) // loss is in what it says
+			out, _ := n.Try("ping", "-q", "-i", "0.01", "-c", fmt.Sprint(pings), "-W", "20", host) // loss is in what it says
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.out[host] = out
@@ -61,6 +60,7 @@ func (p *pinging) lost(t *testing.T) map[string]int {
 
 // TestSeedRekeysLoseNothing renews both SAs under traffic.
 func TestSeedRekeysLoseNothing(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	s.serveSeed(t, "[ike]\nencap = []\n")
 	for _, test := range []struct {
@@ -84,7 +84,7 @@ func TestSeedRekeysLoseNothing(t *testing.T) {
 		}},
 		{"strongSwan, ESP in UDP", func(t *testing.T) (*client, func(string)) {
 			c := s.pageClient(t, "swan", seedGateway4)
-			c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+			c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 			return c, func(kind string) { c.rekey(t, kind, "home") }
 		}},
 	} {
@@ -96,7 +96,7 @@ func TestSeedRekeysLoseNothing(t *testing.T) {
 			p := startPinging(c.Namespace, pings)
 			for _, kind := range []string{"child", "ike", "child", "ike", "child"} {
 				before := s.oneSession(t).BytesIn
-				lab.Eventually(t, 5*time.Second, "traffic before the rekey", func() bool { return s.oneSession(t).BytesIn > before })
+				lab.Eventually(t, lab.Patience, "traffic before the rekey", func() bool { return s.oneSession(t).BytesIn > before })
 				rekey(kind)
 			}
 			for host, n := range p.lost(t) {

@@ -33,7 +33,7 @@ func recorded(t *testing.T) *seedSite {
 func (s *seedSite) told(t *testing.T, when string, runs int) []map[string]string {
 	t.Helper()
 	var lines []string
-	lab.Eventually(t, 10*time.Second, fmt.Sprintf("%d runs of the script %s", runs, when), func() bool {
+	lab.Eventually(t, lab.Patience, fmt.Sprintf("%d runs of the script %s", runs, when), func() bool {
 		text, err := os.ReadFile(s.path("run/told"))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
@@ -59,13 +59,14 @@ func (s *seedSite) told(t *testing.T, when string, runs int) []map[string]string
 // TestSeedScriptHearsOfEveryEnd tells the recorder of sessions that end in all
 // the ways there are, but for a client that falls silent, which takes too long.
 func TestSeedScriptHearsOfEveryEnd(t *testing.T) {
+	t.Parallel()
 	s := recorded(t)
 	s.serveSeed(t, "")
 	c := s.pageClient(t, "client", seedGateway4)
 	runs := 0
 	ends := func(when string, end func()) {
 		t.Helper()
-		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 		runs += 2
 		s.told(t, "for the login before "+when, runs)
 		c.rekey(t, "child", "home")
@@ -84,7 +85,7 @@ func TestSeedScriptHearsOfEveryEnd(t *testing.T) {
 		if err := s.process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		s.process.Code(t, 5*time.Second)
+		s.process.Code(t, lab.Patience)
 		serve()
 	})
 	s.nobodyIn(t)
@@ -124,10 +125,11 @@ func (s *seedSite) checkRuns(t *testing.T, when string, all []map[string]string)
 // TestSeedScriptIsNotToldOfMoves has a client change its address and renew its
 // keys there: the script hears of its begin and of its end.
 func TestSeedScriptIsNotToldOfMoves(t *testing.T) {
+	t.Parallel()
 	s := recorded(t)
 	s.serveSeed(t, "[addresses]\nannounce = \"eth0\"\n") // the recorder makes no neighbours
 	c := s.pageClient(t, "client", seedGateway4)
-	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	before := s.oneSession(t)
 	s.told(t, "for the login", 2)
 	elsewhere := c.uplink.IPv4.Next()
@@ -136,7 +138,7 @@ func TestSeedScriptIsNotToldOfMoves(t *testing.T) {
 	c.Run("ip", "addr", "del", c.uplink.IPv4.String()+"/24", "dev", c.uplink.Link)
 	c.Run("ip", "route", "replace", "default", "via", c.uplink.IPv4.Prev().String())
 	var moved session
-	lab.Eventually(t, 10*time.Second, "the session at "+elsewhere.String(), func() bool {
+	lab.Eventually(t, lab.Patience, "the session at "+elsewhere.String(), func() bool {
 		moved = s.oneSession(t)
 		return strings.HasPrefix(moved.Peer, elsewhere.String()+":")
 	})
@@ -157,6 +159,7 @@ func TestSeedScriptIsNotToldOfMoves(t *testing.T) {
 // TestSeedScriptThatHangsDelaysNobody lets it hang while clients come and go,
 // one of them with an identity that a shell would trip over.
 func TestSeedScriptThatHangsDelaysNobody(t *testing.T) {
+	t.Parallel()
 	const hostile = `$(touch /run/pwned);'|id>/run/pwned` // IDi
 	s := recorded(t)
 	s.serveSeed(t, "[hooks]\ntimeout = \"1m\"\n")
@@ -165,13 +168,13 @@ func TestSeedScriptThatHangsDelaysNobody(t *testing.T) {
 	second.settings = lab.FullTunnel
 	s.swanctl(t, second, pageConnection(seedGateway4, "\n          id = "+seedUser, "\n          id = \"fqdn:"+hostile+"\""))
 	for i, c := range []*client{first, second} {
-		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+		c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 		if n := s.status(t).Sessions; n != i+1 {
 			t.Errorf("%d sessions while the script hangs, want %d", n, i+1)
 		}
 	}
 	first.charon.Swanctl("--terminate", "--ike", "home")
-	lab.Eventually(t, 5*time.Second, "the end of the first session", func() bool { return s.status(t).Sessions == 1 })
+	lab.Eventually(t, lab.Patience, "the end of the first session", func() bool { return s.status(t).Sessions == 1 })
 	if _, err := os.Stat(s.path("run/told")); !os.IsNotExist(err) {
 		t.Fatal("it did not hang")
 	}

@@ -52,6 +52,7 @@ func (s *seedSite) login(t *testing.T, c *client, user, password string) error {
 // TestSeedSecrets has the gateway read an ipsec.secrets as it stands: a line
 // that is broken costs nobody else the login.
 func TestSeedSecrets(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	s.serveSeed(t, "")
 	c := s.newClient(t, "client")
@@ -81,6 +82,7 @@ func TestSeedSecrets(t *testing.T) {
 
 // TestSeedReloadThatFails keeps the old configuration whole, each time.
 func TestSeedReloadThatFails(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	s.serveSeed(t, "")
 	c := s.newClient(t, "client")

@@ -181,7 +181,7 @@ func (s *seedSite) neighbours(t *testing.T, when string, c *client) session {
 	in := s.oneSession(t)
 	s.sameProxies(t, when, in.Addresses...)
 	for _, a := range in.Addresses {
-		if out, err := s.inside.Try("ping", "-c", "2", "-i", "0.2", "-W", "5", a); err != nil {
+		if out, err := s.inside.Try("ping", "-c", "2", "-i", "0.2", "-W", "20", a); err != nil {
 			t.Errorf("%s: the host inside pings %s: %v\n%s", when, a, err, out)
 		}
 	}

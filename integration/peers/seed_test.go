@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -15,6 +14,7 @@ import (
 // page names for Linux: the host inside reaches them as neighbours through the
 // page's own script, and through what is built in instead.
 func TestSeed(t *testing.T) {
+	t.Parallel()
 	for _, announcing := range []struct{ name, more string }{
 		{"the page's script", ""},
 		{"built in", "[hooks]\nupdown = \"\"\n[addresses]\nannounce = \"eth0\"\n"},
@@ -25,7 +25,7 @@ func TestSeed(t *testing.T) {
 			t.Run("swanctl", func(t *testing.T) { s.swanctlOfThePage(t) })
 			t.Run("swanctl over IPv6", func(t *testing.T) {
 				c := s.pageClient(t, "six", seedGateway6)
-				c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+				c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 				s.neighbours(t, "after the login", c)
 				c.charon.Swanctl("--terminate", "--ike", "home")
 				s.nobodyIn(t)
@@ -39,7 +39,7 @@ func TestSeed(t *testing.T) {
 func (s *seedSite) swanctlOfThePage(t *testing.T) {
 	t.Helper()
 	c := s.pageClient(t, "swan", seedGateway4)
-	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+	c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 	in := s.neighbours(t, "after the login", c)
 	firstLeases(t, in)
 	if in.User != seedUser || in.Client != "strongswan" {
@@ -69,7 +69,7 @@ func (s *seedSite) charonCmdOfThePage(t *testing.T) {
 	s.root.Write(ca)
 	peer := c.StartCharonCmd(lab.FullTunnel, seedPassword, "charon-cmd", "--host", seedGateway4, "--remote-identity", gatewayName,
 		"--identity", seedUser, "--cert", ca, "--profile", "ikev2-eap", "--remote-ts", "0.0.0.0/0", "--remote-ts", "::/0")
-	lab.Eventually(t, 15*time.Second, "the login of charon-cmd", func() bool {
+	lab.Eventually(t, lab.Patience, "the login of charon-cmd", func() bool {
 		select {
 		case <-peer.Exited():
 			t.Fatalf("charon-cmd ended:\n%s", peer.Log())
@@ -81,7 +81,7 @@ func (s *seedSite) charonCmdOfThePage(t *testing.T) {
 	if err := peer.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	peer.Code(t, 10*time.Second)
+	peer.Code(t, lab.Patience)
 	s.nobodyIn(t)
 	s.sameProxies(t, "after the logout")
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"bridgehead/integration/lab"
 )
@@ -46,6 +45,7 @@ func (s *seedSite) watchBegun() {
 
 // TestSeedOnTheWire has clients that differ in what they ask for.
 func TestSeedOnTheWire(t *testing.T) {
+	t.Parallel()
 	s := newSeedSite(t)
 	s.gateway.AddAddress("eth0", "192.0.2.130/24")
 	s.gateway.AddAddress("eth0", "2001:db8::1:0:82/64")
@@ -96,7 +96,7 @@ func TestSeedOnTheWire(t *testing.T) {
 			c := s.newClient(t, fmt.Sprint("c", i))
 			c.settings = lab.FullTunnel + "\n  " + test.settings
 			s.swanctl(t, c, pageConnection(test.server, test.changes...))
-			c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "10")
+			c.charon.Swanctl("--initiate", "--child", "home", "--timeout", "60")
 			in := s.oneSession(t)
 			login := s.said(t, in.ID, "client identified itself")
 			if len(login) != 1 {
@@ -140,5 +140,5 @@ func (s *seedSite) checkPageLogin(t *testing.T, c *client, in session, login log
 			t.Errorf("not one Child SA with %q:\n%s", want, sas)
 		}
 	}
-	lab.Eventually(t, 5*time.Second, "the script's runs for both families", func() bool { return len(s.proxies()) == 2 })
+	lab.Eventually(t, lab.Patience, "the script's runs for both families", func() bool { return len(s.proxies()) == 2 })
 }

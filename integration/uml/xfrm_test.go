@@ -12,6 +12,7 @@ import (
 // TestXFRM runs the tests of the kernel data plane, and once the benchmark of
 // many Child SAs, in a kernel that has ESP.
 func TestXFRM(t *testing.T) {
+	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "xfrm.test")
 	build := exec.Command("go", "test", "-c", "-tags", "uml", "-o", binary, "bridgehead/ikev2/xfrm")
 	if out, err := build.CombinedOutput(); err != nil {
