@@ -97,7 +97,7 @@ func (sa *SA) createFirstChild(now time.Time, out *Outbox) {
 	sa.session.claimed = true
 	await(sa, out, &claimLease{
 		job: job{sa}, client: sa.session.clientID(), unique: sa.cfg.Unique,
-		initialContact: l.initialContact, maxSessions: l.grant.MaxSessions, limits: sa.informed(limitsOf(l.grant)),
+		initialContact: l.initialContact, allowed: allowance{l.grant.MaxSessions, l.grant.WhenFull}, limits: sa.informed(limitsOf(l.grant)),
 		request: lease.Request{
 			Holder: sa.session.id, Identity: sa.session.user, Pool: l.grant.Pool, Pool6: l.grant.Pool6,
 			WantIPv4: w.ipv4, WantIPv6: w.ipv6, OneIsBest: sa.withholdsIPv6(), Fixed: l.grant.Addresses, Wish: w.addresses,

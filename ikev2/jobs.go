@@ -153,7 +153,7 @@ type claimLease struct {
 	client         clientID
 	unique         Unique
 	initialContact bool
-	maxSessions    int         // of the user; 0: any number
+	allowed        allowance
 	limits         *esp.Limits // nil: none
 	lease          lease.Lease
 	err            error
@@ -173,14 +173,12 @@ func (j *claimLease) Run(ctx context.Context, w *works) {
 	fate, cause := j.unique.fate(j.initialContact)
 	// Of two logins of one client at once, the one that enters later ends the
 	// other, which the shards know by now though it is not up yet.
-	former, err := w.sessions.enter(j.client, j.request.Holder, j.maxSessions, fate)
+	gone, err := w.sessions.enter(j.client, j.request.Holder, j.allowed, fate)
 	if err != nil {
 		j.err = err
 		return
 	}
-	if len(former) > 0 && w.supersede != nil {
-		w.supersede(ctx, superseding{j.client, j.request.Holder, former, cause})
-	}
+	j.supersede(ctx, w, gone, cause)
 	if j.lease, err = w.leases.Acquire(ctx, w.now(), j.request); err != nil {
 		w.sessions.leave(j.client.user, j.request.Holder)
 		j.err = leaseFault(err)
@@ -192,6 +190,20 @@ func (j *claimLease) Run(ctx context.Context, w *works) {
 	if err = w.limit(ctx, j.request.Holder, j.lease, j.limits); err != nil {
 		w.sessions.leave(j.client.user, j.request.Holder)
 		j.err = errors.Join(err, w.leases.Release(ctx, w.now(), j.request.Holder))
+	}
+}
+
+// supersede ends the sessions that give way to the login.
+func (j *claimLease) supersede(ctx context.Context, w *works, gone displaced, cause Cause) {
+	if w.supersede == nil {
+		return
+	}
+	if len(gone.former) > 0 {
+		w.supersede(ctx, superseding{j.client, j.request.Holder, gone.former, cause})
+	}
+	for _, e := range gone.others {
+		of := clientID{user: j.client.user, identity: e.device.identity, from: e.device.from}
+		w.supersede(ctx, superseding{of, j.request.Holder, []string{e.session}, CauseGaveWay})
 	}
 }
 

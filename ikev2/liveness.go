@@ -191,7 +191,7 @@ func (sa *SA) close(now time.Time, cause Cause, out *Outbox) {
 // sake of a newer one.
 func (sa *SA) disconnect(now time.Time, cause Cause, out *Outbox) {
 	switch {
-	case sa.state.halfOpen() && (cause == CauseReplaced || cause == CauseSuperseded):
+	case sa.state.halfOpen() && (cause == CauseReplaced || cause == CauseSuperseded || cause == CauseGaveWay):
 		sa.refuse(now, &PeerFault{Cause: cause}, out)
 	case sa.state == StateEstablished && cause != CauseReplaced:
 		sa.close(now, cause, out)

@@ -288,6 +288,34 @@ func TestSessionsOfOneUserAreCounted(t *testing.T) {
 	w.newDevice(bob).mustLogin()
 }
 
+// Where alice has the two sessions that she may have, one of them gives way to a
+// third: the oldest, or the newest.
+func TestSessionsThatGiveWay(t *testing.T) {
+	for full, gone := range map[auth.WhenFull]int{auth.EndOldest: 0, auth.EndNewest: 1} {
+		w := newWorld(t, 1, func(cfg *Config) { cfg.Backend = granting(auth.Grant{MaxSessions: 2, WhenFull: full}) })
+		for range 3 {
+			w.newDevice(nil).mustLogin()
+		}
+		var up, ended []string
+		for _, ev := range w.events {
+			switch ev.Kind {
+			case EventUp:
+				up = append(up, ev.Session.ID)
+			case EventDown:
+				ended = append(ended, ev.Session.ID+" "+string(ev.Cause))
+			}
+		}
+		want := up[gone] + " " + string(CauseGaveWay)
+		if len(ended) != 1 || ended[0] != want || len(w.plane.children) != 2 {
+			t.Errorf("when full %d: ended %v, expected %s; %d Child SAs", full, ended, want, len(w.plane.children))
+		}
+		w.newDevice(nil).mustLogin()
+		if len(w.plane.children) != 2 {
+			t.Errorf("when full %d: %d Child SAs after a fourth login", full, len(w.plane.children))
+		}
+	}
+}
+
 // failingBackend cannot be asked.
 type failingBackend struct{}
 

@@ -75,6 +75,7 @@ const (
 	CauseShutdown           Cause = "gateway-shutdown"
 	CauseReplaced           Cause = "replaced-by-new-login"
 	CauseSuperseded         Cause = "superseded-by-new-login"
+	CauseGaveWay            Cause = "gave-way-to-new-login"
 	CausePacketsExhausted   Cause = "packet-numbers-exhausted"
 	CauseChildLost          Cause = "child-sa-lost"
 	CauseReturnRoutability  Cause = "return-routability-failed"
@@ -220,6 +221,9 @@ var catalogue = map[Cause]explanation{
 	CauseSuperseded: {
 		"The same client logged in anew, and sessions.unique = \"replace\" lets it have one session.",
 		"Where these are two devices of one user, give each an IKE identity of its own, or set sessions.unique = \"no\"."},
+	CauseGaveWay: {
+		"The user logged in once more than the limit of sessions allows, and by when_full this session gave way.",
+		"Raise max_sessions of the user or of the group if this is unwanted, or set when_full = \"deny\"."},
 	CauseReturnRoutability: {
 		"The client moved to another address, and its answer from there did not hold the cookie that was sent there.",
 		"A correct client copies it: update the client; if it happens again, look for somebody who relays its packets."},
