@@ -17,6 +17,11 @@ type Account struct {
 	Hash     NTHash
 	Grant    Grant // Name is set, MSK is not
 	Disabled bool
+	// Barred is why the account may not log in now; nil: it may. It is told only
+	// to whoever knows the password. One with ErrorAuthenticationFailed is of an
+	// account whose hash can't be had, which no password proves: on the wire it is
+	// a wrong password, in the log it has its reason.
+	Barred *Refusal
 }
 
 // HashStore gives accounts by their exact name. ok is false where there is

@@ -460,3 +460,50 @@ func BenchmarkLogin(b *testing.B) {
 		}
 	}
 }
+
+// barred is a store of one account.
+type barred struct{ auth.Account }
+
+func (b barred) Lookup(context.Context, string) (auth.Account, bool, error) {
+	return b.Account, true, nil
+}
+
+// Why an account may not log in is told to whoever knows its password; one
+// without a usable hash is a wrong password to everybody.
+func TestBarredAccounts(t *testing.T) {
+	for _, test := range []struct {
+		name, password string
+		code, want     int
+		retry          bool
+		cause          auth.Cause
+	}{
+		{"right password", "secret", 648, 648, false, auth.CausePasswordExpired},
+		{"wrong password", "guess", 648, 691, true, auth.CauseWrongPassword},
+		{"no hash", "", 691, 691, true, auth.CauseInternal},
+		{"no hash, whatever the password", "guess", 691, 691, true, auth.CauseInternal},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			account := auth.Account{Hash: auth.HashPassword([]byte("secret"))}
+			account.Barred = &auth.Refusal{Code: test.code, Reason: auth.Reason{Cause: test.cause}}
+			hash := auth.HashPassword([]byte(test.password))
+			if test.code == auth.ErrorAuthenticationFailed {
+				account.Hash, account.Barred.Retry = auth.NTHash{}, true
+				if test.password == "" {
+					hash = auth.NTHash{} // fits the hash that is not there
+				}
+			}
+			r := auth.MSCHAPv2Response{Name: "alice"}
+			copy(r.NTResponse[:], ntResponse(r, &hash))
+			_, err := NewHashVerifier(barred{account}).Verify(t.Context(), r)
+			var refusal *auth.Refusal
+			if !errors.As(err, &refusal) || refusal.Code != test.want || refusal.Retry != test.retry || refusal.Reason.Cause != test.cause {
+				t.Errorf("%v: %+v", err, refusal)
+			}
+		})
+	}
+}
+
+func ntResponse(r auth.MSCHAPv2Response, hash *auth.NTHash) []byte {
+	response := ChallengeResponse(ChallengeHash(r.PeerChallenge, r.AuthenticatorChallenge, r.Name), hash)
+	return response[:]
+}

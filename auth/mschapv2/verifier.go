@@ -41,8 +41,12 @@ func Judge(account auth.Account, known bool, r auth.MSCHAPv2Response) (auth.Keys
 	switch {
 	case !known:
 		return auth.Keys{}, refuse(auth.ErrorAuthenticationFailed, auth.CauseUnknownUser, r.Name)
+	case unprovable(account.Barred):
+		return auth.Keys{}, account.Barred
 	case !right:
 		return auth.Keys{}, refuse(auth.ErrorAuthenticationFailed, auth.CauseWrongPassword, r.Name)
+	case account.Barred != nil:
+		return auth.Keys{}, account.Barred
 	case account.Disabled:
 		return auth.Keys{}, refuse(auth.ErrorAccountDisabled, auth.CauseAccountDisabled, r.Name)
 	}
@@ -55,6 +59,9 @@ func Judge(account auth.Account, known bool, r auth.MSCHAPv2Response) (auth.Keys
 	keys.Grant.MSK = MSK(&hashHash, r.NTResponse)
 	return keys, nil
 }
+
+// unprovable tells that there is no hash to prove a password by.
+func unprovable(r *auth.Refusal) bool { return r != nil && r.Code == auth.ErrorAuthenticationFailed }
 
 // Find asks a store for every form of the name, found or not.
 func Find(ctx context.Context, store auth.HashStore, r auth.MSCHAPv2Response) (auth.Account, bool, error) {
