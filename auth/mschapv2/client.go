@@ -105,7 +105,13 @@ type Client struct {
 // NewClient gives a client that logs in with a password in UTF-8, which it
 // hashes at once and keeps no copy of. rand gives peer challenges.
 func NewClient(user string, password []byte, rand io.Reader) *Client {
-	return &Client{Identity: user, user: user, hash: auth.HashPassword(password), rand: rand, lastID: -1}
+	return NewHashClient(user, auth.HashPassword(password), rand)
+}
+
+// NewHashClient is NewClient where only the password's hash is known, which is
+// all that an answer takes (RFC 2759 §8.5).
+func NewHashClient(user string, hash auth.NTHash, rand io.Reader) *Client {
+	return &Client{Identity: user, user: user, hash: hash, rand: rand, lastID: -1}
 }
 
 // Done tells that the server proved itself and sent EAP-Success: MSK is set.

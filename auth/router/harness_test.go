@@ -122,7 +122,9 @@ func (p *passed) Next(ctx context.Context, response []byte) (auth.Step, error) {
 
 func (p *passed) back(packet []byte) []byte {
 	packet = append([]byte(nil), packet...)
-	packet[1] -= p.skew
+	if len(packet) > 1 {
+		packet[1] -= p.skew
+	}
 	return packet
 }
 

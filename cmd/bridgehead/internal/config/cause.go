@@ -23,6 +23,7 @@ const (
 	CauseUsersLine      Cause = "users-line"         // a line of the users file is lost
 	CauseNoUsers        Cause = "no-users"           //
 	CauseUnknownPool    Cause = "unknown-pool"       // a user's
+	CauseUnknownGroup   Cause = "unknown-group"      // a user's
 	CauseNoInterface    Cause = "no-interface"       // this host lacks it
 	CauseKernelSetting  Cause = "kernel-setting"     // a sysctl
 	CauseKernelESP      Cause = "kernel-esp"         // asked for, and this host's kernel lacks it

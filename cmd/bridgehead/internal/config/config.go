@@ -18,6 +18,7 @@ type Config struct {
 	Addresses  Addresses
 	Pools      []NamedPool    // [pools.NAME], in the order of the files; empty: only the default one
 	RADIUS     []RADIUSServer // [radius.NAME], in the order of the files; empty: none
+	Groups     []Group        // [groups.NAME], in the order of the files; empty: none
 	DAE        DAE
 	Accounting Accounting
 	IKE        IKE
@@ -141,14 +142,18 @@ type Hooks struct {
 
 // Auth is [auth]: who decides.
 type Auth struct {
-	Backend string // "file" or "radius"; default "file"
-	File    AuthFile
-	RADIUS  AuthRADIUS
+	Backends   []string // asked in this order; default BackendFile alone
+	Outage     string   // of one of several; default OutageRefuse
+	Rules      []Rule   // [auth.rules.NAME], in the order of the files: the first that matches holds
+	BreakGlass BreakGlass
+	File       AuthFile
+	RADIUS     AuthRADIUS
 }
 
 // Backends.
 const (
 	BackendFile   = "file"   // a local file
+	BackendLDAP   = "ldap"   // a directory with NT hashes
 	BackendRADIUS = "radius" // the servers of [radius.NAME]
 )
 
@@ -205,7 +210,7 @@ func Default() *Config {
 		DataPlane: DataPlane{Kind: PlaneAuto, Device: "bridgehead%d", MTU: 1400, Forward: true},
 		Hooks:     Hooks{Timeout: hostnet.DefaultScriptTimeout},
 		Auth: Auth{
-			Backend: BackendFile, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto},
+			Backends: []string{BackendFile}, Outage: OutageRefuse, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto},
 			RADIUS: AuthRADIUS{Method: MethodEAP, Identity: IdentityClient, StationPort: true, FramedMTU: 1100},
 		},
 		Accounting: Accounting{Backend: AccountingNone, Interim: 10 * time.Minute, SpoolLimit: 64 << 20, WhenFull: FullDropInterims},

@@ -22,7 +22,7 @@ type table struct {
 }
 
 // tables are all of them.
-func tables() []table { return []table{poolTable, radiusTable, daeClientTable} }
+func tables() []table { return []table{poolTable, ruleTable, groupTable, radiusTable, daeClientTable} }
 
 // named finds the table of a section, and the name in it. A section within a
 // named one, such as [radius.campus.tls], is found, too.

@@ -16,7 +16,7 @@ const minStepTime = 3 * time.Second
 // decide.
 func (c *Config) validateRADIUS() []Problem {
 	var problems []Problem
-	if c.Auth.Backend == BackendRADIUS && len(c.namesIn(radiusTable)) == 0 {
+	if c.Auth.Uses(BackendRADIUS) && len(c.namesIn(radiusTable)) == 0 {
 		problems = append(problems, c.At("auth.backend", -1, "auth.backend: no RADIUS server is named", `expected [radius.NAME] and below it address = "192.0.2.10" and secret_file = "/etc/bridgehead/radius.secret"`).As(CauseMissing))
 	}
 	if t := c.Auth.RADIUS.StepTime; t > 0 && t < minStepTime {

@@ -93,6 +93,19 @@ func many[T any](path, about string, k kind[T], at func(*Config) *[]T) setting {
 	}
 }
 
+// words is many where one value is the rule: it is shown without brackets.
+func words(path, about string, k kind[string], at func(*Config) *[]string) setting {
+	s := many(path, about, k, at)
+	list := s.show
+	s.show = func(c *Config) string {
+		if one := *at(c); len(one) == 1 {
+			return k.format(one[0])
+		}
+		return list(c)
+	}
+	return s
+}
+
 // read checks the TOML type and parses.
 func (k kind[T]) read(v *value, index int) (T, *fault) {
 	var zero T
@@ -190,9 +203,11 @@ var schema = []setting{
 	one("hooks.updown", `program that hears of sessions as strongSwan's updown script does; "": none`, optional(pathKind()), func(c *Config) *string { return &c.Hooks.UpDown }),
 	one("hooks.timeout", "how long one run of it may take", durationKind(), func(c *Config) *time.Duration { return &c.Hooks.Timeout }),
 
-	one("auth.backend", "who decides", backendKind(), func(c *Config) *string { return &c.Auth.Backend }),
+	words("auth.backend", "who decides; of several, which are a list, the first that knows the user", backendKind(), func(c *Config) *[]string { return &c.Auth.Backends }),
+	one("auth.outage", `where one of several can't be asked: "refuse" the login, or ask the "next"`, choice(OutageRefuse, OutageNext), func(c *Config) *string { return &c.Auth.Outage }),
 	one("auth.file.path", "the file of users", pathKind(), func(c *Config) *string { return &c.Auth.File.Path }),
 	one("auth.file.format", "the form of that file", choice(FormatAuto, FormatUsers, FormatSecrets), func(c *Config) *string { return &c.Auth.File.Format }),
+	one("auth.break_glass.path", `users file with accounts that work only while LDAP or RADIUS can't be asked; "": none`, optional(pathKind()), func(c *Config) *string { return &c.Auth.BreakGlass.Path }),
 
 	one("auth.radius.method", `"eap": the server ends any method of EAP; "mschapv2": the gateway ends EAP-MSCHAPv2, for servers without EAP (RFC 2548)`, choice(MethodEAP, MethodMSCHAPv2), func(c *Config) *string { return &c.Auth.RADIUS.Method }),
 	one("auth.radius.identity", `who asks for the EAP identity: the gateway asks the "client", the "server" does, or nobody: it is that of "ike"`, choice(IdentityClient, IdentityServer, IdentityIKE), func(c *Config) *string { return &c.Auth.RADIUS.Identity }),

@@ -42,6 +42,8 @@ func (c *Config) validate() []Problem {
 	}
 	problems = append(problems, c.validatePolicies()...)
 	problems = append(problems, c.validateSplit()...)
+	problems = append(problems, c.validateRules()...)
+	problems = append(problems, c.validateGroups()...)
 	problems = append(problems, c.validateRADIUS()...)
 	problems = append(problems, c.validateDAE()...)
 	problems = append(problems, c.validateAccounting()...)
@@ -134,7 +136,7 @@ func (c *Config) validateFiles() []Problem {
 			problems = append(problems, c.At("hooks.updown", -1, "hooks.updown: "+err.Error(), ""))
 		}
 	}
-	if c.Auth.Backend != BackendFile {
+	if !c.Auth.Uses(BackendFile) {
 		return problems
 	}
 	return append(problems, c.needFile("auth.file.path", -1, c.Auth.File.Path, "make it with: "+c.AddUser())...)

@@ -38,7 +38,7 @@ func (g *Gateway) openAccounting(context.Context) error {
 		full = accounting.RefuseLogins
 	}
 	authentic := rfc2866.AcctAuthentic_Value_Local
-	if c.Auth.Backend == config.BackendRADIUS {
+	if c.Auth.Name() == config.BackendRADIUS {
 		authentic = rfc2866.AcctAuthentic_Value_RADIUS
 	}
 	spool, err := accounting.Open(accounting.Config{

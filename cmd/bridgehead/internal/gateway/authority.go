@@ -126,7 +126,7 @@ func (l *login) Close() {
 // openAuthority opens who decides. It is closed with the gateway, logins or
 // none.
 func (g *Gateway) openAuthority(ctx context.Context) error {
-	if g.config.Load().Auth.Backend == config.BackendFile {
+	if g.config.Load().Auth.Uses(config.BackendFile) {
 		if err := g.openUsers(ctx); err != nil {
 			return err
 		}
@@ -151,12 +151,6 @@ func (g *Gateway) openAuthority(ctx context.Context) error {
 // newAuthority makes the authority of a configuration, which is the one in
 // force where it would be made from the same.
 func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
-	if c.Auth.Backend == config.BackendFile && c.Accounting.Backend != config.AccountingRADIUS {
-		if a := g.authorities.current.Load(); a != nil {
-			return a, nil
-		}
-		return &authority{backend: g.users.backend(c.Server.Name)}, nil
-	}
 	plan, err := readRADIUS(c)
 	if err != nil {
 		return nil, err
@@ -164,7 +158,29 @@ func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
 	if a := g.authorities.current.Load(); a != nil && a.mark == plan.mark {
 		return a, nil
 	}
-	return plan.open(c, g.users, radius.Options{Log: g.logger.With(slog.String("backend", c.Auth.Backend))})
+	m := &members{log: g.logger, broken: g.brokenGlass}
+	if g.users != nil {
+		m.users = g.users
+	}
+	return plan.open(c, m, radius.Options{Log: g.logger.With(slog.String("backend", config.BackendRADIUS))})
+}
+
+// brokenGlass notes that somebody came in by an account that is kept for an
+// outage.
+func (g *Gateway) brokenGlass(user, session string) {
+	g.metrics.breakGlass.Inc()
+	g.logger.Warn("a break-glass account was used", slog.String("user", user), slog.String("session", session))
+}
+
+// sameBackends tells whether two configurations use the same ones, in whatever
+// order.
+func sameBackends(a, b *config.Config) bool {
+	for _, name := range []string{config.BackendFile, config.BackendLDAP, config.BackendRADIUS} {
+		if a.Auth.Uses(name) != b.Auth.Uses(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // taking is who would decide after a reload, until keep.
@@ -179,17 +195,15 @@ type taking struct {
 // takeOver opens who would decide by another configuration.
 func (g *Gateway) takeOver(next *config.Config) (*taking, error) {
 	t := &taking{g: g, next: g.authorities.current.Load()}
-	if next.Auth.Backend != g.config.Load().Auth.Backend {
-		return t, nil // needs a restart
-	}
+	merged := merge(g.config.Load(), next)
 	var err error
 	if g.users != nil {
-		if t.users, err = g.users.open(next); err != nil {
+		if t.users, err = g.users.open(merged); err != nil {
 			return t, err
 		}
 	}
 	former := t.next
-	t.next, err = g.newAuthority(merge(g.config.Load(), next))
+	t.next, err = g.newAuthority(merged)
 	t.fresh = t.next != former
 	return t, err
 }
@@ -200,8 +214,11 @@ func (t *taking) changed() []string {
 	if t.users != nil {
 		list = append(list, fmt.Sprintf("users (%d)", t.users.Len()))
 	}
-	if t.fresh {
+	switch {
+	case t.fresh && len(t.next.groups) > 0:
 		list = append(list, "RADIUS servers")
+	case t.fresh:
+		list = append(list, "backends")
 	}
 	return list
 }
@@ -230,7 +247,7 @@ const radiusPatience = time.Hour
 // backendTime is how long one call of the backend may take; zero: what any job
 // may.
 func backendTime(c *config.Config) time.Duration {
-	if c.Auth.Backend == config.BackendRADIUS {
+	if c.Auth.Uses(config.BackendRADIUS) {
 		return radiusPatience
 	}
 	return 0

@@ -18,7 +18,7 @@ func (g *Gateway) Status(ctx context.Context) (admin.Status, error) {
 	now, c := time.Now(), g.config.Load()
 	s := admin.Status{
 		Name: c.Server.Name, Version: g.options.Version, Started: g.started, Uptime: now.Sub(g.started),
-		Listen: g.Listening(), Backend: c.Auth.Backend, Plane: g.plane.String(),
+		Listen: g.Listening(), Backend: c.Auth.Name(), Plane: g.plane.String(),
 		Pools: []admin.Pool{}, Warnings: append([]string{}, g.cautions...),
 	}
 	sessions, err := g.responder.Sessions(ctx)

@@ -32,7 +32,7 @@ const useLogin, useAccounting = "login", "accounting"
 // wrong is a warning: a server that is away keeps no gateway from starting. The
 // configuration has been found usable.
 func ExamineServers(ctx context.Context, c *config.Config) ([]ServerTrial, []config.Problem, error) {
-	if c.Auth.Backend != config.BackendRADIUS && c.Accounting.Backend != config.AccountingRADIUS {
+	if !c.Auth.Uses(config.BackendRADIUS) && c.Accounting.Backend != config.AccountingRADIUS {
 		return nil, nil, nil
 	}
 	plan, _ := planRADIUS(c)
@@ -91,9 +91,9 @@ func trialsOf(c *config.Config, s config.RADIUSServer, as radius.ServerConfig) [
 	accounts := as.Accounting
 	as.Accounting = ""
 	switch {
-	case c.Auth.Backend == config.BackendRADIUS && c.Auth.RADIUS.Method == config.MethodMSCHAPv2:
+	case c.Auth.Uses(config.BackendRADIUS) && c.Auth.RADIUS.Method == config.MethodMSCHAPv2:
 		add(useLogin, radius.TryMSCHAPv2, as)
-	case c.Auth.Backend == config.BackendRADIUS:
+	case c.Auth.Uses(config.BackendRADIUS):
 		add(useLogin, radius.TryEAP, as)
 	}
 	switch {
@@ -101,7 +101,7 @@ func trialsOf(c *config.Config, s config.RADIUSServer, as radius.ServerConfig) [
 	case accounts != "":
 		as.Address = accounts
 		add(useAccounting, radius.TryStatus, as)
-	case c.Auth.Backend != config.BackendRADIUS: // else the same connection was tried
+	case !c.Auth.Uses(config.BackendRADIUS): // else the same connection was tried
 		add(useAccounting, radius.TryStatus, as)
 	}
 	return list

@@ -203,7 +203,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 	r := ikev2.Config{
 		Certificates: ids.list,
 		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
-		Backend: &metered{&g.authorities, c.Auth.Backend, g.metrics, time.Now},
+		Backend: &metered{&g.authorities, c.Auth.Name(), g.metrics, time.Now},
 		Leases:  g.leases(), Inner: poolPrefixes(c), Plane: g.plane, Limiter: g.limiter(),
 		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains, DHCPServer: g.informs.address(),
 		Limits: ikev2.Limits{

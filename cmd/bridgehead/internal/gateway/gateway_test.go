@@ -193,10 +193,11 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 	next.NAT.Masquerade = true
 	next.Hooks = config.Hooks{UpDown: "x", Timeout: 1}
 	next.Auth = config.Auth{
-		Backend: "x", File: config.AuthFile{Path: "x", Format: "x"},
+		Backends: []string{"x"}, Outage: "x", Rules: []config.Rule{{Name: "x", Backends: []string{"x"}}}, BreakGlass: config.BreakGlass{Path: "x"}, File: config.AuthFile{Path: "x", Format: "x"},
 		RADIUS: config.AuthRADIUS{Method: "x", Identity: "x", NASIdentifier: "x", FramedMTU: 1, StepTime: 1},
 	}
 	next.RADIUS = []config.RADIUSServer{{Name: "x"}}
+	next.Groups = []config.Group{{Name: "x"}}
 	next.DAE = config.DAE{
 		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, Clients: []config.DAEClient{{Name: "x"}},
 		TLS: config.DAETLS{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, CA: "x", Certificate: "x", Key: "x"},
@@ -217,6 +218,12 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 		}
 		if stays == reloadable(setting) {
 			t.Errorf("%s: reloadable says %v, merge leaves it %v", setting, reloadable(setting), stays)
+		}
+	}
+	next.Auth.Backends, next.Auth.Rules[0].Backends = running.Auth.Backends, running.Auth.Backends
+	for _, setting := range differences(merge(running, next), next) {
+		if strings.HasPrefix(setting, "auth.") {
+			t.Errorf("%s needs a restart though the backends are the same", setting)
 		}
 	}
 }

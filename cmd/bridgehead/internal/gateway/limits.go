@@ -41,7 +41,7 @@ func noLimits(err error) string {
 // to.
 func checkLimits(c *config.Config) []config.Problem {
 	choice, err := choosePlane(c)
-	if err != nil || !choice.kernel || c.Auth.Backend != config.BackendRADIUS {
+	if err != nil || !choice.kernel || !c.Auth.Uses(config.BackendRADIUS) {
 		return nil
 	}
 	return checkLimitsBy(c, hostnet.NoLimits)

@@ -64,7 +64,7 @@ func format(c *config.Config) secrets.Format {
 // any case: accounting may use them.
 func checkBackend(c *config.Config) []config.Problem {
 	var problems []config.Problem
-	if c.Auth.Backend == config.BackendFile {
+	if c.Auth.Uses(config.BackendFile) {
 		problems = checkUsers(c)
 	}
 	return append(problems, checkRADIUS(c)...)
@@ -116,5 +116,6 @@ func checkUserPools(c *config.Config) []config.Problem {
 				hint+"; add it with [pools."+u.Pool+"]").As(config.CauseUnknownPool))
 		}
 	}
+	problems = append(problems, checkGroups(c, list)...)
 	return append(problems, checkPoolSizes(c, list)...)
 }

@@ -38,6 +38,7 @@ type metrics struct {
 	rekeys        *prometheus.CounterVec
 	auth          *prometheus.CounterVec
 	authTime      *prometheus.HistogramVec
+	breakGlass    prometheus.Counter
 	reloadOK      prometheus.Gauge
 	reloadTime    prometheus.Gauge
 }
@@ -64,6 +65,9 @@ func newMetrics(r prometheus.Registerer, version string) *metrics {
 			Namespace: namespace, Name: "auth_duration_seconds", Help: "Time a backend took for one EAP packet.",
 			Buckets: []float64{.0001, .001, .01, .1, .5, 1, 2.5, 5, 10},
 		}, []string{"backend"}),
+		breakGlass: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "auth_break_glass_total", Help: "Logins with accounts that are kept for an outage of the central backends.",
+		}),
 		reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "config_last_reload_successful", Help: "Whether the last reading of the configuration succeeded.",
 		}),
@@ -76,7 +80,7 @@ func newMetrics(r prometheus.Registerer, version string) *metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	r.MustRegister(m.handshakes, m.handshakeTime, m.rekeys, m.auth, m.authTime, m.reloadOK, m.reloadTime, build)
+	r.MustRegister(m.handshakes, m.handshakeTime, m.rekeys, m.auth, m.authTime, m.breakGlass, m.reloadOK, m.reloadTime, build)
 	return m
 }
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"bridgehead/auth"
-	"bridgehead/auth/mschapv2"
 	"bridgehead/cmd/bridgehead/internal/config"
 	"bridgehead/radius"
 )
@@ -31,26 +30,34 @@ type radiusGroup struct {
 // readRADIUS reads what a configuration says of RADIUS. The error is the first
 // thing that keeps it from being used.
 func readRADIUS(c *config.Config) (*radiusPlan, error) {
-	plan, problems := planRADIUS(c)
+	plan, problems := planServers(c, true)
 	if _, err := config.Judge(problems); err != nil {
 		return nil, err
 	}
 	return plan, nil
 }
 
-// planRADIUS is readRADIUS with all that is wrong.
-func planRADIUS(c *config.Config) (*radiusPlan, []config.Problem) {
+// planRADIUS is readRADIUS with all that is wrong, also with servers that are not
+// in use.
+func planRADIUS(c *config.Config) (*radiusPlan, []config.Problem) { return planServers(c, false) }
+
+// planServers reads all servers, or only those in use.
+func planServers(c *config.Config, only bool) (*radiusPlan, []config.Problem) {
 	var (
 		plan     radiusPlan
 		problems []config.Problem
 		digest   = sha256.New()
 	)
 	for _, e := range c.Explain() {
-		if section, _, _ := strings.Cut(e.Setting, "."); section == "radius" || section == "auth" || e.Setting == "server.name" || e.Setting == "ike.login_timeout" {
+		if section, _, _ := strings.Cut(e.Setting, "."); section == "radius" || section == "groups" || section == "auth" && !strings.HasPrefix(e.Setting, "auth.file.") || e.Setting == "server.name" || e.Setting == "ike.login_timeout" {
 			fmt.Fprintln(digest, e.Setting, e.Value)
 		}
 	}
-	for _, list := range c.RADIUSGroups() {
+	servers := c.RADIUSGroups()
+	if !c.Auth.Uses(config.BackendRADIUS) && c.Accounting.Backend != config.AccountingRADIUS && only {
+		servers = nil
+	}
+	for _, list := range servers {
 		group := radiusGroup{realms: list[0].Realms}
 		for _, s := range list {
 			r := serverReader{server: s, partnerFiles: partnerFiles{config: c, setting: s.Setting, digest: digest}}
@@ -115,9 +122,9 @@ func stepTime(c *config.Config) time.Duration {
 	return max(c.IKE.LoginTimeout-before, c.IKE.LoginTimeout/2)
 }
 
-// open begins to watch the servers and makes the backend over them, or over the
-// file of users where the servers only take accounting.
-func (p *radiusPlan) open(c *config.Config, users *userFile, o radius.Options) (*authority, error) {
+// open begins to watch the servers and makes the backend over them and what
+// else there is.
+func (p *radiusPlan) open(c *config.Config, m *members, o radius.Options) (*authority, error) {
 	realms := map[string]*radius.Group{}
 	a := &authority{mark: p.mark, realms: realms}
 	for _, g := range p.groups {
@@ -138,40 +145,31 @@ func (p *radiusPlan) open(c *config.Config, users *userFile, o radius.Options) (
 			realms[r] = group
 		}
 	}
-	if users != nil {
-		a.backend = users.backend(c.Server.Name)
-		return a, nil
-	}
+	m.others, m.realms = a.others, realms
 	var err error
-	if a.backend, err = backendOver(c, a.others, realms); err != nil {
+	if a.backend, err = m.backend(c); err != nil {
 		a.retire()
 		return nil, err
 	}
 	return a, nil
 }
 
-// backendOver is the backend of a method over groups of servers.
-func backendOver(c *config.Config, others *radius.Group, realms map[string]*radius.Group) (auth.Backend, error) {
+// radiusVerifier has servers judge answers of EAP-MSCHAPv2.
+func radiusVerifier(c *config.Config, others *radius.Group, realms map[string]*radius.Group) (auth.Verifier, error) {
+	return radius.NewVerifier(radius.VerifierConfig{
+		Group: others, Realms: realms, NASIdentifier: nasIdentifier(c), StationPort: c.Auth.RADIUS.StationPort, StepTime: stepTime(c),
+	})
+}
+
+// radiusBackend passes EAP on to servers.
+func radiusBackend(c *config.Config, others *radius.Group, realms map[string]*radius.Group) (auth.Backend, error) {
 	r := c.Auth.RADIUS
-	if r.Method == config.MethodMSCHAPv2 {
-		v, err := radius.NewVerifier(radius.VerifierConfig{
-			Group: others, Realms: realms, NASIdentifier: nasIdentifier(c), StationPort: r.StationPort, StepTime: stepTime(c),
-		})
-		if err != nil {
-			return nil, err
-		}
-		return mschapv2.NewBackend(v, mschapv2.Options{ServerName: c.Server.Name}), nil
-	}
-	b, err := radius.NewBackend(radius.BackendConfig{
+	return radius.NewBackend(radius.BackendConfig{
 		Group: others, Realms: realms, NASIdentifier: nasIdentifier(c), StationPort: r.StationPort, StepTime: stepTime(c),
 		FramedMTU: r.FramedMTU, Start: map[string]radius.Start{
 			config.IdentityClient: radius.AskClient, config.IdentityServer: radius.AskServer, config.IdentityIKE: radius.AssumeIDi,
 		}[r.Identity],
 	})
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
 }
 
 // checkRADIUS reads the secrets and certificates of the servers. That there are

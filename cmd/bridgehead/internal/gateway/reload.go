@@ -57,7 +57,7 @@ func (g *Gateway) reload(ctx context.Context) (admin.Reloaded, error) {
 	}
 	defer taken.drop()
 	for _, setting := range differences(running, next) {
-		if reloadable(setting) {
+		if reloadable(setting) || sameBackends(running, next) && routes(setting) {
 			r.Changed = append(r.Changed, setting)
 		} else {
 			r.Restart = append(r.Restart, setting)
@@ -96,7 +96,13 @@ func reloadable(setting string) bool {
 		return true
 	}
 	section, _, _ := strings.Cut(setting, ".")
-	return section == "ike" || section == "esp" || section == "sessions" || section == "radius" || strings.HasPrefix(setting, "auth.radius.") || strings.HasPrefix(setting, "auth.file.") || strings.HasPrefix(setting, "dae.clients.")
+	return section == "ike" || section == "esp" || section == "sessions" || section == "groups" || section == "radius" || strings.HasPrefix(setting, "auth.radius.") || strings.HasPrefix(setting, "auth.file.") || strings.HasPrefix(setting, "dae.clients.")
+}
+
+// routes tells which settings say which backend decides: they take effect without
+// a restart while it is the same backends.
+func routes(setting string) bool {
+	return setting == "auth.backend" || setting == "auth.outage" || strings.HasPrefix(setting, "auth.rules.") || strings.HasPrefix(setting, "auth.break_glass.")
 }
 
 // merge is the running configuration with the reloadable settings of next.
@@ -107,6 +113,10 @@ func merge(running, next *config.Config) *config.Config {
 	c.Sessions = next.Sessions
 	c.IKE, c.ESP, c.Auth.File, c.Log.Level = next.IKE, next.ESP, next.Auth.File, next.Log.Level
 	c.Auth.RADIUS, c.RADIUS = next.Auth.RADIUS, next.RADIUS
+	c.Groups = next.Groups
+	if sameBackends(running, next) {
+		c.Auth = next.Auth
+	}
 	c.DAE.Clients = next.DAE.Clients
 	c.DAE.TLS.CA, c.DAE.TLS.Certificate, c.DAE.TLS.Key = next.DAE.TLS.CA, next.DAE.TLS.Certificate, next.DAE.TLS.Key
 	return &c

@@ -30,8 +30,9 @@ import (
 type LoginTest struct {
 	User     string
 	Password auth.Secret
-	Identity string // the EAP identity; empty: the user, and of Android none
-	Client   string // the kind of client that is played: "windows", "android", or any other
+	Hash     *auth.NTHash // in place of Password, where only this is known
+	Identity string       // the EAP identity; empty: the user, and of Android none
+	Client   string       // the kind of client that is played: "windows", "android", or any other
 	From     netip.Addr
 }
 
@@ -143,7 +144,7 @@ func TestLogin(ctx context.Context, c *config.Config, t LoginTest) (*LoginReport
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, err
 	}
-	report := &LoginReport{User: t.User, Backend: c.Auth.Backend, Session: hex.EncodeToString(id[:]), Hops: []LoginHop{}}
+	report := &LoginReport{User: t.User, Backend: c.Auth.Name(), Session: hex.EncodeToString(id[:]), Hops: []LoginHop{}}
 	rec := &recorder{began: time.Now()}
 	backend, closeIt, err := testBackend(c, rec.observe)
 	if err != nil {
@@ -161,18 +162,19 @@ func TestLogin(ctx context.Context, c *config.Config, t LoginTest) (*LoginReport
 
 // testBackend opens the backend for one login.
 func testBackend(c *config.Config, observe func(radius.Hop)) (auth.Backend, func(), error) {
-	if c.Auth.Backend == config.BackendFile {
-		users, err := openUsers(c, slog.New(slog.DiscardHandler))
+	m := &members{log: slog.New(slog.DiscardHandler)}
+	if c.Auth.Uses(config.BackendFile) {
+		users, err := openUsers(c, m.log)
 		if err != nil {
 			return nil, nil, err
 		}
-		return users.backend(c.Server.Name), func() {}, nil
+		m.users = users
 	}
 	plan, err := readRADIUS(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err := plan.open(c, nil, radius.Options{Observe: observe})
+	a, err := plan.open(c, m, radius.Options{Observe: observe})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -203,9 +205,17 @@ func (t LoginTest) patience() time.Duration {
 	return 0
 }
 
+// newClient is the client's side of EAP-MSCHAPv2.
+func (t LoginTest) newClient() *mschapv2.Client {
+	if t.Hash != nil {
+		return mschapv2.NewHashClient(t.User, *t.Hash, rand.Reader)
+	}
+	return mschapv2.NewClient(t.User, t.Password, rand.Reader)
+}
+
 // play makes the login.
 func (r *LoginReport) play(ctx context.Context, backend auth.Backend, t LoginTest, peer auth.Peer, rec *recorder) {
-	client := mschapv2.NewClient(t.User, t.Password, rand.Reader)
+	client := t.newClient()
 	if t.Client == "android" {
 		client.Identity = ""
 	}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"bridgehead/auth"
-	"bridgehead/auth/mschapv2"
 	"bridgehead/auth/secrets"
 	"bridgehead/cmd/bridgehead/internal/config"
 )
@@ -84,9 +83,4 @@ func (u *userFile) reserveFixed() {
 // Lookup implements auth.HashStore.
 func (u *userFile) Lookup(ctx context.Context, name string) (auth.Account, bool, error) {
 	return u.file.Load().Lookup(ctx, name)
-}
-
-// backend is EAP-MSCHAPv2 over the file.
-func (u *userFile) backend(serverName string) auth.Backend {
-	return mschapv2.NewBackend(mschapv2.NewHashVerifier(u), mschapv2.Options{ServerName: serverName})
 }
