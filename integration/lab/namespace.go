@@ -41,18 +41,21 @@ func (n *Namespace) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", n.Name, name}, args...)...)
 }
 
-// Run runs a command to its end, fails the test if it fails, and gives its
-// output, errors included.
+// Run runs a command to its end, fails the test if it fails, and gives what it
+// wrote to standard output. What else it says is left out: ip complains there of
+// other scenes' namespaces that come and go while it looks for a link's peer.
 func (n *Namespace) Run(name string, args ...string) string {
 	n.t.Helper()
-	out, err := n.Try(name, args...)
-	if err != nil {
-		n.t.Fatalf("%s: %s %s: %v\n%s", n.Name, name, strings.Join(args, " "), err, out)
+	var out, said strings.Builder
+	cmd := n.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		n.t.Fatalf("%s: %s %s: %v\n%s%s", n.Name, name, strings.Join(args, " "), err, out.String(), said.String())
 	}
-	return out
+	return out.String()
 }
 
-// Try is Run for a command that may fail.
+// Try is Run for a command that may fail; it gives all that the command says.
 func (n *Namespace) Try(name string, args ...string) (string, error) {
 	out, err := n.Command(name, args...).CombinedOutput()
 	return string(out), err
