@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bridgehead/integration/lab"
 )
 
 // The files of a machine with a system bus and NetworkManager of its own; %[1]s
@@ -72,8 +74,7 @@ func (s *scene) desktop(t *testing.T) (*desktop, error) {
 	}
 	d.Start(5*time.Second, "dbus-daemon", "--nofork", "--nopidfile", "--config-file", d.dir+"/bus.conf")
 	if err := within(patience, "the bus", func() (bool, error) {
-		_, err := os.Stat(d.dir + "/bus")
-		return err == nil, err
+		return lab.Listens(d.dir + "/bus"), nil
 	}); err != nil {
 		return nil, err
 	}

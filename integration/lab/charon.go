@@ -68,8 +68,7 @@ func (n *Namespace) StartCharon(c CharonConfig) *Charon {
 			n.t.Fatalf("charon ended:\n%s", s.Log())
 		default:
 		}
-		_, err := os.Stat(filepath.Join(dir, "vici"))
-		return err == nil
+		return Listens(filepath.Join(dir, "vici"))
 	})
 	s.Swanctl("--load-all", "--noprompt")
 	n.t.Cleanup(func() {
