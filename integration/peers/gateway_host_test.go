@@ -16,9 +16,16 @@ import (
 // links, once the kernel is done with their own addresses.
 func hostNetwork(t *testing.T, n *lab.Namespace, links int) map[string]string {
 	t.Helper()
+	var addresses, devices string
+	defer func() {
+		if t.Failed() {
+			t.Logf("%s has\n%s%s", n.Name, devices, addresses)
+		}
+	}()
 	lab.Eventually(t, lab.Patience, "interfaces with carrier and link-local addresses", func() bool {
-		addresses := n.Run("ip", "-o", "-6", "addr", "show", "scope", "link")
-		return strings.Count(addresses, "fe80:") == links && !strings.Contains(addresses, "tentative") && !strings.Contains(n.Run("ip", "link"), "NO-CARRIER")
+		addresses, devices = n.Run("ip", "-o", "-6", "addr", "show", "scope", "link"), n.Run("ip", "-o", "link")
+		// One made from an Ethernet address may have fe80 in its midst, too.
+		return strings.Count(addresses, "inet6 fe80:") == links && !strings.Contains(addresses, "tentative") && !strings.Contains(devices, "NO-CARRIER")
 	})
 	return map[string]string{
 		"links":         n.Run("ip", "-o", "link"),
