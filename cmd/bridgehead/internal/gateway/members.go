@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"log/slog"
 
 	"bridgehead/auth"
@@ -89,6 +90,9 @@ func (m *members) member(c *config.Config, name string) (router.Member, error) {
 		} else {
 			one.Backend, err = radiusBackend(c, m.others, m.realms)
 		}
+	}
+	if err == nil && one.Store == nil && one.Verifier == nil && one.Backend == nil {
+		err = fmt.Errorf("the backend %q is not open", name)
 	}
 	return one, err
 }
