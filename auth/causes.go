@@ -128,18 +128,21 @@ var catalogue = map[Cause]entry{
 	},
 }
 
-// explained finds a cause in the catalogue, of which radiusCatalogue is a part.
+// explained finds a cause in the catalogue, of which radiusCatalogue and
+// ldapCatalogue are parts.
 func explained(c Cause) (entry, bool) {
-	if e, ok := catalogue[c]; ok {
-		return e, true
+	for _, part := range []map[Cause]entry{catalogue, radiusCatalogue, ldapCatalogue} {
+		if e, ok := part[c]; ok {
+			return e, true
+		}
 	}
-	e, ok := radiusCatalogue[c]
-	return e, ok
+	return entry{}, false
 }
 
 // Causes lists the catalogue in the order of the names.
 func Causes() []Cause {
 	all := slices.AppendSeq(slices.Collect(maps.Keys(catalogue)), maps.Keys(radiusCatalogue))
+	all = slices.AppendSeq(all, maps.Keys(ldapCatalogue))
 	slices.Sort(all)
 	return all
 }

@@ -12,6 +12,7 @@ packages=(
   network-manager strongswan-nm dbus-daemon
   user-mode-linux kmod # a kernel with ESP
   freeradius freeradius-utils eapoltest sqlite3
+  slapd ldap-utils
 )
 
 missing=()

@@ -148,6 +148,7 @@ type Auth struct {
 	BreakGlass BreakGlass
 	File       AuthFile
 	RADIUS     AuthRADIUS
+	LDAP       AuthLDAP
 }
 
 // Backends.
@@ -211,6 +212,7 @@ func Default() *Config {
 		Hooks:     Hooks{Timeout: hostnet.DefaultScriptTimeout},
 		Auth: Auth{
 			Backends: []string{BackendFile}, Outage: OutageRefuse, File: AuthFile{Path: "/etc/bridgehead/users", Format: FormatAuto},
+			LDAP:   defaultLDAP(),
 			RADIUS: AuthRADIUS{Method: MethodEAP, Identity: IdentityClient, StationPort: true, FramedMTU: 1100},
 		},
 		Accounting: Accounting{Backend: AccountingNone, Interim: 10 * time.Minute, SpoolLimit: 64 << 20, WhenFull: FullDropInterims},

@@ -198,7 +198,7 @@ func choice(words ...string) kind[string] {
 
 // backendKind names the backends that this version has.
 func backendKind() kind[string] {
-	return choice(BackendFile, BackendRADIUS)
+	return choice(BackendFile, BackendLDAP, BackendRADIUS)
 }
 
 // textKind is any text of at most so many octets.

@@ -153,7 +153,7 @@ func describe(k unstable.Kind) string {
 }
 
 // schema is every setting, in the order in which they are explained.
-var schema = []setting{
+var schema = append([]setting{
 	need(one("server.name", "what clients type; the certificate must carry it", nameKind(), func(c *Config) *string { return &c.Server.Name })),
 	need(many("server.certificate", "PEM file with the leaf, or leaf and chain; a list where RSA and ECDSA stand side by side", pathKind(), func(c *Config) *[]string { return &c.Server.Certificates })),
 	need(many("server.key", "PEM file with the private key of each certificate", pathKind(), func(c *Config) *[]string { return &c.Server.Keys })),
@@ -233,4 +233,4 @@ var schema = []setting{
 
 	one("paths.state", "leases and what else must survive", pathKind(), func(c *Config) *string { return &c.Paths.State }),
 	one("paths.control", "the control socket", pathKind(), func(c *Config) *string { return &c.Paths.Control }),
-}
+}, ldapSettings...)

@@ -45,6 +45,7 @@ func (c *Config) validate() []Problem {
 	problems = append(problems, c.validateRules()...)
 	problems = append(problems, c.validateGroups()...)
 	problems = append(problems, c.validateRADIUS()...)
+	problems = append(problems, c.validateLDAP()...)
 	problems = append(problems, c.validateDAE()...)
 	problems = append(problems, c.validateAccounting()...)
 	return append(problems, c.validateFiles()...)

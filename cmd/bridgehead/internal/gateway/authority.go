@@ -12,6 +12,7 @@ import (
 	"bridgehead/auth"
 	"bridgehead/auth/secrets"
 	"bridgehead/cmd/bridgehead/internal/config"
+	"bridgehead/ldap"
 	"bridgehead/radius"
 )
 
@@ -24,6 +25,8 @@ type authority struct {
 	groups  []*radius.Group // of RADIUS servers; none with the file alone
 	realms  map[string]*radius.Group
 	others  *radius.Group // of the users of no such realm; may be nil
+	// directory is of LDAP servers; nil: not in use.
+	directory *ldap.Directory
 
 	mu      sync.Mutex
 	logins  int
@@ -66,6 +69,9 @@ func (a *authority) retire() {
 func (a *authority) close() {
 	for _, g := range a.groups {
 		a.closed.Go(g.Close)
+	}
+	if a.directory != nil {
+		a.closed.Go(a.directory.Close)
 	}
 }
 
@@ -142,6 +148,9 @@ func (g *Gateway) openAuthority(ctx context.Context) error {
 		for _, group := range last.groups {
 			group.Close()
 		}
+		if last.directory != nil {
+			last.directory.Close()
+		}
 		last.closed.Wait()
 		return nil
 	})
@@ -155,6 +164,7 @@ func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	plan.mark += directoryMark(c)
 	if a := g.authorities.current.Load(); a != nil && a.mark == plan.mark {
 		return a, nil
 	}
@@ -162,7 +172,21 @@ func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
 	if g.users != nil {
 		m.users = g.users
 	}
-	return plan.open(c, m, radius.Options{Log: g.logger.With(slog.String("backend", config.BackendRADIUS))})
+	var directory *ldap.Directory
+	if c.Auth.Uses(config.BackendLDAP) {
+		if directory, err = openDirectory(c, g.logger); err != nil {
+			return nil, err
+		}
+		m.directory = directory
+	}
+	a, err := plan.open(c, m, radius.Options{Log: g.logger.With(slog.String("backend", config.BackendRADIUS))})
+	switch {
+	case err == nil:
+		a.directory = directory
+	case directory != nil:
+		directory.Close()
+	}
+	return a, err
 }
 
 // brokenGlass notes that somebody came in by an account that is kept for an

@@ -32,8 +32,9 @@ const useLogin, useAccounting = "login", "accounting"
 // wrong is a warning: a server that is away keeps no gateway from starting. The
 // configuration has been found usable.
 func ExamineServers(ctx context.Context, c *config.Config) ([]ServerTrial, []config.Problem, error) {
-	if !c.Auth.Uses(config.BackendRADIUS) && c.Accounting.Backend != config.AccountingRADIUS {
-		return nil, nil, nil
+	directory, err := examineDirectory(ctx, c)
+	if err != nil || !c.Auth.Uses(config.BackendRADIUS) && c.Accounting.Backend != config.AccountingRADIUS {
+		return nil, directory, err
 	}
 	plan, _ := planRADIUS(c)
 	var trials []*serverTrial
@@ -53,7 +54,7 @@ func ExamineServers(ctx context.Context, c *config.Config) ([]ServerTrial, []con
 	asked.Wait()
 	var (
 		list     []ServerTrial
-		problems []config.Problem
+		problems = directory
 	)
 	for _, t := range trials {
 		if t.err != nil {

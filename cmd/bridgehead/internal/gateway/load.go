@@ -67,6 +67,7 @@ func checkBackend(c *config.Config) []config.Problem {
 	if c.Auth.Uses(config.BackendFile) {
 		problems = checkUsers(c)
 	}
+	problems = append(problems, checkLDAP(c)...)
 	return append(problems, checkRADIUS(c)...)
 }
 
