@@ -50,9 +50,6 @@ type pool struct {
 	closed  bool
 }
 
-// errClosed is what logins get to know once the directory is closed.
-var errClosed = errors.New("the directory is closed")
-
 // acquire gives a connection to the best server that is well. fresh is false
 // for one that was idle, which the server may have dropped.
 func (d *Directory) acquire(ctx context.Context) (c *conn, fresh bool, err error) {

@@ -19,6 +19,7 @@ import (
 	"bridgehead/auth/secrets"
 	"bridgehead/cmd/bridgehead/internal/config"
 	"bridgehead/ikev2"
+	"bridgehead/ldap"
 )
 
 // site makes a folder current that holds a good configuration with its files.
@@ -195,6 +196,12 @@ func TestReloadableSettingsAreTheMergedOnes(t *testing.T) {
 	next.Auth = config.Auth{
 		Backends: []string{"x"}, Outage: "x", Rules: []config.Rule{{Name: "x", Backends: []string{"x"}}}, BreakGlass: config.BreakGlass{Path: "x"}, File: config.AuthFile{Path: "x", Format: "x"},
 		RADIUS: config.AuthRADIUS{Method: "x", Identity: "x", NASIdentifier: "x", FramedMTU: 1, StepTime: 1},
+	}
+	next.Auth.LDAP = config.AuthLDAP{
+		Servers: []string{"x"}, Domain: "x", Plaintext: true, BindDN: "x", Password: "x", External: true, Base: "x", Scope: "x", Filter: "x", DN: "x", Name: "x",
+		Exact: true, Hash: []string{"x"}, Pool: 1, ConnectTimeout: 1, Timeout: 1, CA: "x", ServerName: "x", Certificate: "x", Key: "x",
+		GroupBase: "x", GroupFilter: "x", GroupDepth: 1, GroupMap: []ldap.GroupPolicy{{Group: "x", Policy: "x"}}, GroupRequire: []string{"x"},
+		Attributes: ldap.Attributes{IPv4: "x", IPv6: "x", Pool: "x", Pool6: "x", DNS: "x", Routes: "x", Domains: "x", Group: "x", SessionTimeout: "x", IdleTimeout: "x", MaxSessions: "x"},
 	}
 	next.RADIUS = []config.RADIUSServer{{Name: "x"}}
 	next.Groups = []config.Group{{Name: "x"}}
