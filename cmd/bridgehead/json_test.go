@@ -38,6 +38,8 @@ var printed = []struct {
 	{"bridgehead profile", "", provision.Profile{}},
 	{"bridgehead sessions", "", sessionList{}},
 	{"bridgehead status", "", admin.Status{}},
+	{"bridgehead users compare", "", compared{}},
+	{"bridgehead users convert", "", converted{}},
 	{"bridgehead users list", "", userList{}},
 	{"bridgehead version", "", buildInfo{}},
 	{"bridgehead why", "", refusalList{}},

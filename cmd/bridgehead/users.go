@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,7 @@ type user struct {
 	Group     string       `json:"group,omitempty"` // the user's group
 	Pool      string       `json:"pool,omitempty"`  // where the user's addresses come from
 	Addresses []netip.Addr `json:"addresses"`       // fixed ones
+	Settings  []string     `json:"settings"`        // what else the user has of his own, key=value as the file has it
 	Disabled  bool         `json:"disabled"`        // kept out for now
 }
 
@@ -38,14 +40,15 @@ func (a *app) usersCommand() *cobra.Command {
 passwords. A running gateway sees a change at once.`,
 	}
 	c.PersistentFlags().StringVar(&file, "file", config.Default().Auth.File.Path, "`FILE` of users")
-	c.AddCommand(a.usersAdd(&file), a.usersList(&file), a.usersRemove(&file), a.usersPasswd(&file))
+	c.AddCommand(a.usersAdd(&file), a.usersList(&file), a.usersRemove(&file), a.usersPasswd(&file),
+		a.usersConvert(), a.usersExport(&file), a.usersCompare())
 	return c
 }
 
 func (a *app) usersAdd(file *string) *cobra.Command {
 	var (
 		u        secrets.User
-		ip4, ip6 addressFlag
+		own      = make(map[string]*string)
 		generate bool
 	)
 	c := &cobra.Command{
@@ -53,7 +56,15 @@ func (a *app) usersAdd(file *string) *cobra.Command {
 		Short: "Add a user; the password comes from the terminal or standard input",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			u.Name, u.IPv4, u.IPv6 = args[0], ip4.Addr, ip6.Addr
+			u.Name = args[0]
+			for key, value := range own {
+				if *value == "" {
+					continue
+				}
+				if err := u.Set(key, *value); err != nil {
+					return usage("--"+flagOf(key), err)
+				}
+			}
 			shown := ""
 			if generate {
 				password, err := gateway.NewPassword(rand.Reader)
@@ -79,13 +90,31 @@ func (a *app) usersAdd(file *string) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&generate, "generate", false, "make a password and print it once")
-	c.Flags().StringVar(&u.Group, "group", "", "the user's `GROUP`")
-	c.Flags().StringVar(&u.Pool, "pool", "", "the `POOL` of the user's addresses")
-	c.Flags().Var(&ip4, "ip4", "fixed IPv4 `ADDRESS`")
-	c.Flags().Var(&ip6, "ip6", "fixed IPv6 `ADDRESS`")
+	for _, f := range ownFlags {
+		own[f.key] = c.Flags().String(flagOf(f.key), "", f.help)
+	}
 	c.Flags().BoolVar(&u.Disabled, "disabled", false, "keep the user out for now")
 	return c
 }
+
+// ownFlags are what a user can have of his own.
+var ownFlags = []struct{ key, help string }{
+	{"group", "the user's `GROUP`"},
+	{"pool", "the `POOL` of the user's addresses"},
+	{"pool6", "the `POOL` of the user's IPv6 address, where it is another"},
+	{"ip4", "fixed IPv4 `ADDRESS`"},
+	{"ip6", "fixed IPv6 `ADDRESS`"},
+	{"dns", "`ADDRESSES` of name servers, with commas"},
+	{"routes", "`PREFIXES` that the user reaches, with commas"},
+	{"domains", "`DOMAINS` that the name servers are for, with commas"},
+	{"session_timeout", "`TIME` after which a session ends, such as 8h"},
+	{"idle_timeout", "`TIME` without a packet after which a session ends"},
+	{"max_sessions", "`NUMBER` of sessions at once"},
+	{"rate_up", "bits a second from the client, such as 10M"},
+	{"rate_down", "bits a second to the client"},
+}
+
+func flagOf(key string) string { return strings.ReplaceAll(key, "_", "-") }
 
 func (a *app) usersList(file *string) *cobra.Command {
 	var asJSON bool
@@ -100,7 +129,12 @@ func (a *app) usersList(file *string) *cobra.Command {
 			}
 			result := userList{File: *file, Users: []user{}, Problems: []string{}}
 			for _, u := range list {
-				row := user{Name: u.Name, Group: u.Group, Pool: u.Pool, Addresses: []netip.Addr{}, Disabled: u.Disabled}
+				row := user{Name: u.Name, Group: u.Group, Pool: u.Pool, Addresses: []netip.Addr{}, Settings: []string{}, Disabled: u.Disabled}
+				for _, s := range u.Settings() {
+					if !slices.Contains([]string{"group", "pool", "ip4", "ip6"}, s.Key) {
+						row.Settings = append(row.Settings, s.Key+"="+s.Value)
+					}
+				}
 				for _, addr := range []netip.Addr{u.IPv4, u.IPv6} {
 					if addr.IsValid() {
 						row.Addresses = append(row.Addresses, addr)
@@ -129,13 +163,13 @@ func (a *app) printUsers(l userList) error {
 		_, err := fmt.Fprintln(a.out, "no users; add one with: bridgehead users add NAME")
 		return err
 	}
-	rows := [][]string{{"NAME", "GROUP", "POOL", "ADDRESSES", "STATE"}}
+	rows := [][]string{{"NAME", "GROUP", "POOL", "ADDRESSES", "STATE", ""}}
 	for _, u := range l.Users {
 		state := "enabled"
 		if u.Disabled {
 			state = "disabled"
 		}
-		rows = append(rows, []string{u.Name, orDash(u.Group), orDash(u.Pool), orDash(addresses(u.Addresses)), state})
+		rows = append(rows, []string{u.Name, orDash(u.Group), orDash(u.Pool), orDash(addresses(u.Addresses)), state, strings.Join(u.Settings, " ")})
 	}
 	return a.table(rows...)
 }
