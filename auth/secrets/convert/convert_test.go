@@ -151,7 +151,7 @@ func TestThereAndBack(t *testing.T) {
 	}, said); d != "" {
 		t.Error(d)
 	}
-	if !strings.Contains(text.String(), "'bridgehead:rate-up=5000000000'") {
+	if !strings.Contains(text.String(), "'bridgehead:rate-up=5000000k'") {
 		t.Errorf("no rate above 32 bits in %s", text.String())
 	}
 	for file, content := range map[string]string{"users": text.String(), "smbpasswd": samba(t, users)} {

@@ -85,8 +85,8 @@ func replyItems(u secrets.User) (items, left []string) {
 	number("Idle-Timeout", uint64(u.IdleTimeout/time.Second))
 	number("Port-Limit", uint64(u.MaxSessions))
 	rate := func(attribute, ownName string, n uint64) {
-		if n >= 1<<32 { // the attribute has 32 bits
-			item("Filter-Id", fmt.Sprintf("'bridgehead:%s=%d'", ownName, n))
+		if n >= 1<<32 { // the attribute has 32 bits; what a users file has beyond them is in thousands
+			item("Filter-Id", fmt.Sprintf("'bridgehead:%s=%dk'", ownName, n/1000))
 			return
 		}
 		number(attribute, n)
