@@ -64,7 +64,7 @@ func (c *Config) validateDAEClient(d DAEClient) []Problem {
 	case d.Secret == "" && len(d.TLSNames) == 0 && !c.misread(secret) && !c.misread(d.Setting("tls_name")):
 		problems = append(problems, c.At(secret, -1, fmt.Sprintf("[dae.clients.%s] lacks \"secret_file\"", d.Name), "put what the client shares with this gateway into a file of mode 0600; over TLS set tls_name instead").As(CauseMissing))
 	case d.Secret != "" && !strings.HasPrefix(d.Secret, CredentialPrefix):
-		problems = append(problems, c.needFile(secret, -1, d.Secret, "expected a file with what the client shares with this gateway")...)
+		problems = append(problems, c.needSecret(secret, d.Secret, "expected a file with what the client shares with this gateway")...)
 		problems = append(problems, c.private(secret, -1, d.Secret)...)
 	}
 	return problems

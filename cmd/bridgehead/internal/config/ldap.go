@@ -174,7 +174,7 @@ func (c *Config) validateLDAP() []Problem {
 	case l.BindDN != "" && l.Password == "" && !l.External:
 		wrong("password_file", -1, "is not set, and a bind without a password proves nothing", "expected a file with the password of bind_dn")
 	case l.Password != "" && !strings.HasPrefix(l.Password, CredentialPrefix):
-		problems = append(problems, c.needFile("auth.ldap.password_file", -1, l.Password, "expected a file with the password of bind_dn")...)
+		problems = append(problems, c.needSecret("auth.ldap.password_file", l.Password, "expected a file with the password of bind_dn")...)
 		problems = append(problems, c.private("auth.ldap.password_file", -1, l.Password)...)
 	}
 	if l.ConnectTimeout <= 0 || l.Timeout <= 0 {

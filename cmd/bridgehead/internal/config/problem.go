@@ -30,7 +30,8 @@ type Problem struct {
 	// Symptoms are what clients show of it.
 	Symptoms []Symptom `json:"symptoms,omitempty"`
 
-	text string // the offending line; empty where there is none
+	text string // the offending line without secrets; empty where there is none
+	from int    // where in it the mark begins, in characters
 	span int    // how many characters are marked
 }
 
@@ -46,7 +47,7 @@ func (p Problem) String() string {
 	switch {
 	case p.text != "":
 		fmt.Fprintf(&b, "\n%6d | %s\n       | %s^%s", p.Line, printable(p.text),
-			strings.Repeat(" ", p.Column-1), strings.Repeat("~", max(p.span-1, 0)))
+			strings.Repeat(" ", p.from), strings.Repeat("~", max(p.span-1, 0)))
 		if p.Hint != "" {
 			b.WriteString(" " + printable(p.Hint))
 		}
@@ -145,8 +146,13 @@ func (l locator) mark(p Problem) Problem {
 	p.File = l.source.path
 	p.Line = strings.Count(data[:start], "\n") + 1
 	p.Column = utf8.RuneCountInString(data[start:l.offset]) + 1
-	p.text = strings.TrimSuffix(data[start:end], "\r")
+	var left int
+	p.text, left = hideSecret(strings.TrimSuffix(data[start:end], "\r"))
+	p.from = min(p.Column-1, left)
 	p.span = utf8.RuneCountInString(data[l.offset:min(end, l.offset+l.length)])
+	if most := utf8.RuneCountInString(p.text) - p.from; most > 0 {
+		p.span = min(p.span, most)
+	}
 	return p
 }
 

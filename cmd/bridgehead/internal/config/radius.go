@@ -211,7 +211,7 @@ func secretKind() kind[string] {
 		case !ok:
 			return file(v)
 		case name == "" || strings.ContainsAny(name, "/\x00") || name == "." || name == "..":
-			return "", errors.New("is no name of a credential")
+			return "", &unquotedError{"what follows \"" + CredentialPrefix + "\" is no name of a credential"}
 		}
 		return v.text, nil
 	}

@@ -55,7 +55,7 @@ func (c *Config) validateRADIUSServer(s RADIUSServer) []Problem {
 		if strings.HasPrefix(s.Secret, CredentialPrefix) {
 			return problems // only the service sees it
 		}
-		problems = append(problems, c.needFile(secret, -1, s.Secret, "expected a file with what the server shares with this gateway")...)
+		problems = append(problems, c.needSecret(secret, s.Secret, "expected a file with what the server shares with this gateway")...)
 		return append(problems, c.private(secret, -1, s.Secret)...)
 	}
 	if s.Secret != "" {

@@ -118,10 +118,13 @@ func (k kind[T]) read(v *value, index int) (T, *fault) {
 	}
 	f := &fault{index: index, message: fmt.Sprintf("%.80q %v", v.text, err), hint: "expected " + k.expected}
 	var (
+		unquoted *unquotedError
 		a        *advice
 		proposal *suite.ProposalError
 	)
 	switch {
+	case errors.As(err, &unquoted):
+		f.message = unquoted.Error()
 	case errors.As(err, &a) && a.hint != "":
 		f.hint = a.hint
 	case errors.As(err, &proposal):
