@@ -15,7 +15,7 @@ var ErrFilter = errors.New("esp: a rule of the user's packet filter denies the p
 // A fragment other than the first shows no ports and no flags, so that only
 // rules without them match it. One that could overwrite the ports of the first
 // is dropped, as the RFC demands, and so is a packet that does not show what
-// follows its IP header at all.
+// follows its IP header, with the ports and flags that belong there.
 type Filter struct{ in, out filterRules }
 
 // filterRules are the rules of one direction.

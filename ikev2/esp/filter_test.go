@@ -58,6 +58,10 @@ func TestFilter(t *testing.T) {
 		h := []byte{protocolTCP, 0, byte(offset >> 5), byte(offset << 3), 0, 0, 0, 1}
 		return inner(client6, server6, ipv6Fragment, append(h, header...))
 	}
+	afterOptions := func(header []byte) []byte { // the first of several, with options before the header
+		h := []byte{ipv6Destination, 0, 0, 1, 0, 0, 0, 1, protocolTCP, 1, 1, 12, 15: 0, 23: 0}
+		return inner(client6, server6, ipv6Fragment, append(h, header...))
+	}
 	for _, c := range []struct {
 		name   string
 		rules  []string
@@ -98,6 +102,9 @@ func TestFilter(t *testing.T) {
 		{"IPv6 fragment over the header", []string{"deny in tcp from any to any 25"}, false, fragment6(1, syn), false},
 		{"IPv6 fragment that hides the header", []string{"deny in tcp from any to any 25"}, false, fragment6(0, nil), false},
 		{"IPv6 with a chain cut off", []string{"deny in tcp from any to any 25"}, false, inner(client6, server6, ipv6HopByHop, []byte{protocolTCP, 9}), false},
+		{"IPv6 fragment that hides the flags", []string{"deny in tcp from any to any setup"}, false, afterOptions(syn[:8]), false},
+		{"IPv6 fragment that shows the flags", []string{"deny in tcp from any to any setup"}, false, afterOptions(ack), true},
+		{"TCP without flags", []string{"deny in tcp from any to any 80"}, false, inner(client4, server4, protocolTCP, syn[:8]), false},
 		{"TCP without ports", []string{"deny in tcp from any to any 25"}, false, inner(client4, server4, protocolTCP, syn[:3]), false},
 		{"no IP packet", []string{"deny in tcp from any to any 25"}, false, []byte{0x45}, false},
 	} {

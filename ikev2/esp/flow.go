@@ -41,6 +41,7 @@ type flow struct {
 	sourcePort, destinationPort int
 	protocol                    uint8
 	flags                       uint8  // of TCP
+	showsFlags                  bool   // else they are in another fragment, or nowhere
 	offset                      uint16 // of a fragment, in units of 8 octets
 }
 
@@ -120,7 +121,7 @@ func (f *flow) readPorts(payload []byte) {
 			f.destinationPort = int(binary.BigEndian.Uint16(payload[2:]))
 		}
 		if f.protocol == protocolTCP && len(payload) > tcpFlagsOffset {
-			f.flags = payload[tcpFlagsOffset]
+			f.flags, f.showsFlags = payload[tcpFlagsOffset], true
 		}
 	case protocolICMP, protocolICMPv6:
 		// Type and code stand for the port at both ends (RFC 7296 §3.13.1).
@@ -132,13 +133,16 @@ func (f *flow) readPorts(payload []byte) {
 }
 
 // readable tells whether the packet shows what its protocol needs to be known
-// by: ports, or that it is a fragment which has none.
+// by: ports, of TCP the flags, too, or that it is a fragment which has none. Of
+// IPv6 options can push them into the second fragment (RFC 7112 §1).
 func (f *flow) readable() bool {
 	if f.offset != 0 {
 		return true
 	}
 	switch f.protocol {
-	case protocolTCP, protocolUDP, protocolDCCP, protocolSCTP:
+	case protocolTCP:
+		return f.showsFlags
+	case protocolUDP, protocolDCCP, protocolSCTP:
 		return f.sourcePort != portUnknown
 	case ipv6HopByHop, ipv6Routing, ipv6Fragment, ipv6Destination: // their chain is cut off, or too long
 		return false

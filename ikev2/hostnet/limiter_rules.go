@@ -35,8 +35,7 @@ func (b *builder) addFilter(c chains, rules []auth.FilterRule, out bool) {
 		b.rule(c.filter, append(matchFragment(ipv4, expr.CmpOpEq, 1), drop)...)
 		b.rule(c.filter, append(matchFragment(ipv4, expr.CmpOpNeq, 0), goTo(c.fragments))...)
 	}
-	// A packet whose protocol the kernel can't find ends this rule.
-	b.rule(c.filter, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register}, goTo(c.rules))
+	b.readable(c.filter, goTo(c.rules))
 	b.rule(c.filter, drop)
 	for i := range rules {
 		r := &rules[i]
@@ -60,6 +59,26 @@ func (b *builder) addFilter(c chains, rules []auth.FilterRule, out bool) {
 		b.rule(c.rules, drop)
 		b.rule(c.fragments, drop)
 	}
+}
+
+// readable takes the packets on that show what rules may ask for: the protocol,
+// the flags of TCP, and ports where there are any. One that lacks what an
+// expression loads ends the rule.
+func (b *builder) readable(chain *nftables.Chain, verdict *expr.Verdict) {
+	protocol := &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register}
+	header := func(offset, length uint32) expr.Any {
+		return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: length}
+	}
+	withPorts := &nftables.Set{Name: "__set%d", Anonymous: true, Constant: true, KeyType: nftables.TypeInetProto}
+	b.addSet(withPorts, []nftables.SetElement{
+		{Key: []byte{unix.IPPROTO_TCP}}, {Key: []byte{unix.IPPROTO_UDP}}, {Key: []byte{unix.IPPROTO_DCCP}}, {Key: []byte{unix.IPPROTO_SCTP}},
+	})
+	tcp := func(op expr.CmpOp) expr.Any {
+		return &expr.Cmp{Op: op, Register: register, Data: []byte{unix.IPPROTO_TCP}}
+	}
+	b.rule(chain, protocol, &expr.Lookup{SourceRegister: register, SetName: withPorts.Name, SetID: withPorts.ID, Invert: true}, verdict)
+	b.rule(chain, protocol, tcp(expr.CmpOpEq), header(tcpFlagsOffset, 1), verdict)
+	b.rule(chain, protocol, tcp(expr.CmpOpNeq), header(0, 4), verdict)
 }
 
 // matchFragment compares a packet's fragment offset, in units of 8 octets. One

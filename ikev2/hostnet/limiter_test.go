@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -228,6 +229,7 @@ func TestKernelFiltersAsUserspaceDoes(t *testing.T) {
 		{"permit in ip from !assigned to any"},
 		{"deny in ip from any to 198.51.100.1", "permit in ip from any to any"},
 		{"permit in icmpv6 from any to any"},
+		{"deny in tcp from any to any setup", "deny out tcp from any to any setup"},
 		{"deny in ip from any to ::/0"},
 	}
 	var long []string
@@ -243,6 +245,7 @@ func TestKernelFiltersAsUserspaceDoes(t *testing.T) {
 	fragment6 := func(offset uint16, header []byte) []byte {
 		return append([]byte{6, 0, byte(offset >> 5), byte(offset << 3), 0, 0, 0, 1}, header...)
 	}
+	hidden6 := []byte{60, 0, 0, 1, 0, 0, 0, 1, 6, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0}
 	mark := uint32(0xb4000000)
 	up := func(client4, client6, target4, target6 string) (v4, v6 [][]byte) {
 		add := func(list *[][]byte, p []byte) {
@@ -266,6 +269,9 @@ func TestKernelFiltersAsUserspaceDoes(t *testing.T) {
 		add(&v6, packet(client6, target6, 44, fragment6(5, tcp(4000, 25, 2)), 0))
 		add(&v6, packet(client6, target6, 44, fragment6(1, tcp(4000, 25, 2)), 0))
 		add(&v6, packet(client6, target6, 58, []byte{128, 0, 0, 0}, 0))
+		// Options lead the first fragment: TCP begins in the second, or its flags do.
+		add(&v6, packet(client6, target6, 44, hidden6, 0))
+		add(&v6, packet(client6, target6, 44, slices.Concat(hidden6, make([]byte, 4), []byte{15, 160, 0, 25}), 0))
 		return v4, v6
 	}
 	server4s, server6s := s.client.raw(netip.MustParseAddr(server4)), s.client.raw(netip.MustParseAddr(server6))
