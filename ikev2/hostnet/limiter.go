@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -23,7 +24,8 @@ import (
 //
 // The rules live in a table of their own, which Gateway.Limits makes and which
 // is journalled with the rest. Until a session has limits it is empty, and costs
-// no packet anything.
+// no packet anything. Whoever flushes nftables lifts all limits: they come back
+// with the next session that begins, changes or ends.
 //
 // The kernel lets a second's worth of octets pass beyond esp.Burst at once.
 type Limiter struct {
@@ -31,7 +33,14 @@ type Limiter struct {
 
 	mu       sync.Mutex // guards what follows, and keeps transactions apart
 	ready    bool       // the table holds what sessions share
-	sessions map[string][]netip.Addr
+	damaged  bool       // it may not hold what sessions says
+	sessions map[string]held
+}
+
+// held is a session with limits.
+type held struct {
+	inner  []netip.Addr
+	limits *esp.Limits
 }
 
 var _ esp.Limiter = (*Limiter)(nil)
@@ -42,7 +51,7 @@ func LimitsTable(table string) string { return table + "_limits" }
 // NewLimiter uses the table of that name, family inet, which need not be there
 // before a session has limits.
 func NewLimiter(table string) *Limiter {
-	return &Limiter{table: (&tableChange{Name: table}).table(), sessions: make(map[string][]netip.Addr)}
+	return &Limiter{table: (&tableChange{Name: table}).table(), sessions: make(map[string]held)}
 }
 
 // ways are the directions of packets as a session sees them: from the client
@@ -76,38 +85,76 @@ func (c chains) each(f func(*nftables.Chain)) {
 func (l *Limiter) Limit(_ context.Context, session string, inner []netip.Addr, limits *esp.Limits) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	next := held{inner, limits}
+	_, known := l.sessions[session]
+	err := l.commit(func(b *builder) {
+		if !l.ready {
+			b.addShared()
+		}
+		l.add(b, session, next, known)
+	}, func(all map[string]held) { all[session] = next })
+	if err != nil {
+		return limitFailed(err, session)
+	}
+	l.ready = true
+	return nil
+}
+
+// add gives a session its chains, or fills them anew.
+func (l *Limiter) add(b *builder, session string, s held, known bool) {
+	for _, way := range ways {
+		c := l.chains(session, way.name)
+		c.each(func(chain *nftables.Chain) {
+			if b.conn.AddChain(chain); known {
+				b.conn.FlushChain(chain)
+			}
+		})
+		b.addFilter(c, s.limits.Filter, way.end == destination)
+		rate := s.limits.RateUp
+		if way.end == destination {
+			rate = s.limits.RateDown
+		}
+		b.addRate(c.entry, rate)
+		if !known {
+			b.lead(way.name, s.inner, c.entry, b.conn.SetAddElements)
+		}
+	}
+}
+
+// commit makes a change in the kernel and, once that is done, in sessions. Where
+// the table is not as it was left, it is made anew with the change in it.
+func (l *Limiter) commit(change func(*builder), note func(map[string]held)) error {
+	err := error(syscall.ENOENT)
+	if !l.damaged {
+		err = l.transact(change)
+	}
+	if errors.Is(err, syscall.ENOENT) && (l.ready || l.damaged) {
+		all := maps.Clone(l.sessions)
+		note(all)
+		err = l.transact(func(b *builder) {
+			b.conn.AddTable(l.table)
+			b.conn.DelTable(l.table)
+			b.addShared()
+			for session, s := range all {
+				l.add(b, session, s, false)
+			}
+		})
+	}
+	if err == nil {
+		note(l.sessions)
+		l.damaged = false
+	}
+	return err
+}
+
+func (l *Limiter) transact(change func(*builder)) error {
 	conn, err := newConn()
 	if err != nil {
 		return err
 	}
 	b := &builder{conn: conn, table: l.table}
-	if !l.ready {
-		b.addShared()
-	}
-	_, known := l.sessions[session]
-	for _, way := range ways {
-		c := l.chains(session, way.name)
-		c.each(func(chain *nftables.Chain) {
-			if conn.AddChain(chain); known {
-				conn.FlushChain(chain)
-			}
-		})
-		b.addFilter(c, limits.Filter, way.end == destination)
-		rate := limits.RateUp
-		if way.end == destination {
-			rate = limits.RateDown
-		}
-		b.addRate(c.entry, rate)
-		if !known {
-			b.lead(way.name, inner, c.entry, conn.SetAddElements)
-		}
-	}
-	if err := errors.Join(b.err, conn.Flush()); err != nil {
-		return limitFailed(err, session)
-	}
-	l.ready = true
-	l.sessions[session] = inner
-	return nil
+	change(b)
+	return errors.Join(b.err, conn.Flush())
 }
 
 func limitFailed(err error, session string) error {
@@ -118,27 +165,29 @@ func limitFailed(err error, session string) error {
 	return e
 }
 
-// Unlimit implements esp.Limiter.
+// Unlimit implements esp.Limiter. What could not be taken away is by the next
+// change of any session.
 func (l *Limiter) Unlimit(_ context.Context, session string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	inner, known := l.sessions[session]
+	s, known := l.sessions[session]
 	if !known {
 		return nil
 	}
-	conn, err := newConn()
+	gone := func(all map[string]held) { delete(all, session) }
+	err := l.commit(func(b *builder) {
+		for _, way := range ways {
+			c := l.chains(session, way.name)
+			b.lead(way.name, s.inner, c.entry, b.conn.SetDeleteElements)
+			c.each(b.conn.FlushChain) // they lead to each other
+			c.each(b.conn.DelChain)
+		}
+	}, gone)
 	if err != nil {
-		return err
+		gone(l.sessions)
+		l.damaged = true
 	}
-	b := &builder{conn: conn, table: l.table}
-	for _, way := range ways {
-		c := l.chains(session, way.name)
-		b.lead(way.name, inner, c.entry, conn.SetDeleteElements)
-		c.each(conn.FlushChain) // they lead to each other
-		c.each(conn.DelChain)
-	}
-	delete(l.sessions, session)
-	return failed(errors.Join(b.err, conn.Flush()), "lift the limits of session %s in nftables", session)
+	return failed(err, "lift the limits of session %s in nftables", session)
 }
 
 // socketBuffer holds the kernel's answers to the longest filter: one for each
@@ -210,15 +259,18 @@ func (b *builder) addShared() {
 			maps = append(maps, m)
 		}
 	}
-	for name, hook := range map[string]*nftables.ChainHook{
-		"input": nftables.ChainHookInput, "forward": nftables.ChainHookForward, "output": nftables.ChainHookOutput,
+	for _, base := range []struct {
+		name string
+		hook *nftables.ChainHook
+	}{
+		{"input", nftables.ChainHookInput}, {"forward", nftables.ChainHookForward}, {"output", nftables.ChainHookOutput},
 	} {
 		chain := b.conn.AddChain(&nftables.Chain{
-			Name: name, Table: b.table, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityFilter,
+			Name: base.name, Table: b.table, Type: nftables.ChainTypeFilter, Hooknum: base.hook, Priority: nftables.ChainPriorityFilter,
 		})
 		for i, m := range maps {
 			which := ways[i/2].end
-			if name == "input" && which == destination || name == "output" && which == source {
+			if base.name == "input" && which == destination || base.name == "output" && which == source {
 				continue
 			}
 			exprs := append(loadAddress(m.KeyType == nftables.TypeIPAddr, which),

@@ -430,3 +430,63 @@ func BenchmarkLimit(b *testing.B) {
 		must(b, l.Unlimit(b.Context(), fmt.Sprintf("%016x", 1001)))
 	}
 }
+
+// TestLimitsComeBack: where somebody else flushed nftables, as a reload of
+// Debian's nftables.service does, the next change of a session puts the limits
+// of all of them back.
+func TestLimitsComeBack(t *testing.T) {
+	s := newSite(t)
+	ctx := context.Background()
+	const other = "fedcba9876543210"
+	must(t, s.limiter.Limit(ctx, other, addrs(free4, free6), &esp.Limits{RateUp: 1e6}))
+	s.limit(0, 1e6, "deny in tcp from any to any 25,80")
+	table := LimitsTable(fullGateway("tun-test").Table)
+	full := run(t, "nft list table inet %s", table)
+	lifted := func() string {
+		must(t, s.limiter.Unlimit(ctx, other))
+		return run(t, "nft list table inet %s", table)
+	}
+	without := lifted()
+	if !strings.Contains(full, other) || strings.Contains(without, other) || !strings.Contains(without, "0123456789abcdef") {
+		t.Fatalf("with both:\n%s\nwith one:\n%s", full, without)
+	}
+
+	run(t, "nft flush ruleset")
+	must(t, s.limiter.Limit(ctx, other, addrs(free4, free6), &esp.Limits{RateUp: 1e6}))
+	if got := lifted(); got != without {
+		t.Errorf("after a new session:\n%s\nwant\n%s", got, without)
+	}
+	must(t, s.limiter.Limit(ctx, other, addrs(free4, free6), &esp.Limits{RateUp: 1e6}))
+	run(t, "nft flush ruleset")
+	if got := lifted(); got != without {
+		t.Errorf("after a session's end:\n%s\nwant\n%s", got, without)
+	}
+	run(t, "nft flush ruleset")
+	s.limit(0, 1e6, "deny in tcp from any to any 25,80")
+	if got := run(t, "nft list table inet %s", table); got != without {
+		t.Errorf("after a change:\n%s\nwant\n%s", got, without)
+	}
+}
+
+// TestLimitsThatStayedAreLiftedLater: where a session's limits could not be
+// taken away at its end, they are before its address has others.
+func TestLimitsThatStayedAreLiftedLater(t *testing.T) {
+	s := newSite(t)
+	ctx := context.Background()
+	must(t, s.limiter.Limit(ctx, "lost", addrs(limited4, limited6), &esp.Limits{RateUp: 1e6}))
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var all [2]unix.CapUserData
+	must(t, unix.Capget(&head, &all[0]))
+	none := all
+	none[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	must(t, unix.Capset(&head, &none[0])) // of this thread alone
+	err := s.limiter.Unlimit(ctx, "lost")
+	must(t, unix.Capset(&head, &all[0]))
+	if err == nil {
+		t.Fatal("lifted without the right to")
+	}
+	s.limit(0, 0, "permit in ip from any to any")
+	if rules := run(t, "nft list ruleset"); strings.Contains(rules, "lost") || !strings.Contains(rules, "0123456789abcdef") {
+		t.Errorf("the table holds\n%s", rules)
+	}
+}
