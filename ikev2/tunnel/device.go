@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
@@ -69,7 +70,12 @@ func openDevice(name string, mtu, n int) ([]tun.Device, error) {
 	return queues, nil
 }
 
+// closeAll returns once the device is gone. A child of this process that is
+// between fork and exec has its file descriptors, and would keep it for a
+// moment: there is none while ForkLock is held.
 func closeAll(queues []tun.Device) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	var err error
 	for _, q := range queues {
 		err = errors.Join(err, q.Close())

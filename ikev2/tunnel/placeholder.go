@@ -38,4 +38,4 @@ func (p *Placeholder) Name() string { return p.name }
 func (p *Placeholder) MTU() int { return p.mtu }
 
 // Close removes the device.
-func (p *Placeholder) Close() error { return p.queue.Close() }
+func (p *Placeholder) Close() error { return closeAll([]tun.Device{p.queue}) }

@@ -33,6 +33,7 @@ var terminations = map[auth.Cause]rfc2866.AcctTerminateCause{
 	"client-gave-up":                    userRequest,
 	"lost-carrier":                      lostCarrier,
 	"replaced-by-new-login":             lostCarrier, // the client said that it is gone
+	"gave-way-to-new-login":             portPreempted,
 	"superseded-by-new-login":           portPreempted,
 	"former-session-kept":               portPreempted,
 	"child-sa-lost":                     lostService,
