@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,6 +68,28 @@ func TestDeviceIsNotShared(t *testing.T) {
 		if second, err := Open(Config{Device: first.Name()}); !errors.Is(err, unix.EBUSY) {
 			second.Close()
 			t.Errorf("the same device again: %v", err)
+		}
+		return nil
+	})
+}
+
+// TestCloseWaitsForForks: a child that is between fork and exec has the device,
+// too, and until it has lost it the device is not gone.
+func TestCloseWaitsForForks(t *testing.T) {
+	h := &host{ns: newNamespace(t)}
+	h.in(t, func() error {
+		tn, err := Open(Config{})
+		if err != nil {
+			return err
+		}
+		closed := make(chan error, 1)
+		syscall.ForkLock.Lock() // as it is held while a child starts
+		go func() { closed <- tn.Close() }()
+		defer syscall.ForkLock.Unlock()
+		select {
+		case <-closed:
+			return errors.New("closed while a child was starting")
+		case <-time.After(200 * time.Millisecond):
 		}
 		return nil
 	})
