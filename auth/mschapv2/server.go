@@ -20,9 +20,6 @@ const (
 	// maxStrays bounds the packets of one conversation that are malformed or
 	// answer no open request; for each the open request is repeated.
 	maxStrays = 3
-	// maxClip bounds what evidence and Steps keep of a name that nobody has
-	// proved, in octets: RFC 2759 §4 has names of at most 256.
-	maxClip = 256
 )
 
 // Options of the backend; the zero value is ready for use.
@@ -164,9 +161,9 @@ func (c *conversation) onIdentity(p eap.Packet) (auth.Step, error) {
 		return c.unexpected(fmt.Sprintf("EAP-%s", p.Type))
 	}
 	c.identity = string(p.Data)
-	c.claimed = clip(c.identity)
+	c.claimed = auth.Clip(c.identity)
 	if c.claimed == "" { // Android sends none
-		c.claimed = clip(c.peer.IDi)
+		c.claimed = auth.Clip(c.peer.IDi)
 		if c.peer.IdentityNeeded {
 			return c.end(auth.Reject, auth.Reason{Cause: auth.CauseNoIdentity})
 		}
@@ -205,7 +202,7 @@ func (c *conversation) onNak(p eap.Packet) (auth.Step, error) {
 		names = []string{"nothing else"}
 	}
 	return c.end(auth.Reject, auth.Reason{Cause: auth.CauseMethodRefused, Evidence: []auth.Evidence{
-		{Key: "offered", Value: "EAP-MSCHAPv2"}, {Key: "wanted", Value: clip(strings.Join(names, ", "))},
+		{Key: "offered", Value: "EAP-MSCHAPv2"}, {Key: "wanted", Value: auth.Clip(strings.Join(names, ", "))},
 	}})
 }
 
@@ -239,12 +236,12 @@ func (c *conversation) onResponse(ctx context.Context, m *eap.Response) (auth.St
 	c.tries++
 	c.name = m.Name
 	if c.claimed == "" {
-		c.claimed = clip(m.Name)
+		c.claimed = auth.Clip(m.Name)
 	}
 	if c.identity != "" && !auth.SameUser(c.identity, m.Name) {
 		return c.refuse(&auth.Refusal{Code: auth.ErrorAuthenticationFailed, Reason: auth.Reason{
 			Cause:    auth.CauseIdentityMismatch,
-			Evidence: []auth.Evidence{{Key: "identity", Value: clip(c.identity)}, {Key: "name", Value: clip(m.Name)}},
+			Evidence: []auth.Evidence{{Key: "identity", Value: auth.Clip(c.identity)}, {Key: "name", Value: auth.Clip(m.Name)}},
 		}})
 	}
 	keys, err := c.verifier.Verify(ctx, c.question(m.MSID, m.Name, m.PeerChallenge, m.NTResponse))
@@ -299,11 +296,3 @@ func (c *conversation) refused() auth.Reason {
 }
 
 func opOf(m eap.MSCHAPv2) eap.OpCode { return eap.OpCode(m.AppendData(nil)[0]) }
-
-// clip shortens what a stranger sent to what evidence may keep.
-func clip(s string) string {
-	if len(s) > maxClip {
-		return strings.ToValidUTF8(s[:maxClip], "") + "…"
-	}
-	return s
-}

@@ -355,7 +355,7 @@ func TestLongNamesAreKeptShort(t *testing.T) {
 		for _, e := range step.Reason.Evidence {
 			kept += e.Value
 		}
-		if step.Verdict != auth.Reject || step.Identity == "" || len(kept) > 3*maxClip || !utf8.ValidString(kept) {
+		if step.Verdict != auth.Reject || step.Identity == "" || len(kept) > 3*auth.MaxClaim || !utf8.ValidString(kept) {
 			t.Errorf("%s: verdict %d, %d octets kept", name, step.Verdict, len(kept))
 		}
 	}

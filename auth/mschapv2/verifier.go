@@ -87,6 +87,6 @@ func refuse(code int, cause auth.Cause, name string) *auth.Refusal {
 	return &auth.Refusal{
 		Code:   code,
 		Retry:  code == auth.ErrorAuthenticationFailed,
-		Reason: auth.Reason{Cause: cause, Evidence: []auth.Evidence{{Key: "name", Value: clip(name)}}},
+		Reason: auth.Reason{Cause: cause, Evidence: []auth.Evidence{{Key: "name", Value: auth.Clip(name)}}},
 	}
 }

@@ -139,15 +139,9 @@ func (c *conversation) usurped(step auth.Step) auth.Step {
 	return auth.Step{
 		Packet: packet.Append(nil), Verdict: auth.Reject, Identity: step.Identity,
 		Reason: auth.Reason{Cause: auth.CauseIdentityMismatch, Evidence: append([]auth.Evidence{
-			{Key: "identity", Value: clip(c.identity)}, {Key: "name", Value: clip(step.Grant.Name)},
+			{Key: "identity", Value: auth.Clip(c.identity)}, {Key: "name", Value: auth.Clip(step.Grant.Name)},
 		}, c.judge.decided(outcome{by: c.member})...)},
 	}
-}
-
-// clip shortens what a stranger sent to what evidence may keep.
-func clip(s string) string {
-	const most = 256
-	return s[:min(len(s), most)]
 }
 
 // Close implements auth.Conversation.
