@@ -32,7 +32,7 @@ type Config struct {
 	Scope    Scope
 	Filter   string // a template, see Template; empty: DefaultFilter
 	DN       string // a template for the entry's name itself, in place of Base and Filter
-	NameAttr string // whose value is the user's name; empty: "uid"
+	NameAttr string // whose value is the user's name; empty: DefaultNameAttr
 	Exact    bool   // a name in another case is nobody's
 	Hash     []string
 
@@ -40,8 +40,8 @@ type Config struct {
 	Attributes Attributes
 
 	Pool           int           // most connections; 0: DefaultPool
-	ConnectTimeout time.Duration // of connection, TLS and bind together; 0: 1 s
-	Timeout        time.Duration // of one search; 0: 3 s
+	ConnectTimeout time.Duration // of connection, TLS and bind together; 0: DefaultConnectTimeout
+	Timeout        time.Duration // of one search; 0: DefaultTimeout
 	Now            func() time.Time
 	Log            *slog.Logger
 	// Resolve finds the servers of Domain; nil: net.DefaultResolver.
@@ -52,8 +52,10 @@ type Config struct {
 const (
 	DefaultPool           = 8
 	DefaultFilter         = "(uid={name})"
-	defaultConnectTimeout = time.Second
-	defaultTimeout        = 3 * time.Second
+	DefaultGroupFilter    = "(member={dn})"
+	DefaultNameAttr       = "uid"
+	DefaultConnectTimeout = time.Second
+	DefaultTimeout        = 3 * time.Second
 )
 
 // DefaultHash are the attributes that hold NT hashes: Samba's and FreeIPA's.
@@ -71,7 +73,7 @@ const (
 // Groups says how a user's groups are found.
 type Groups struct {
 	Base    string        // where groups are searched for; empty: memberOf of the entry tells
-	Filter  string        // a template with {dn} and {name}; empty: "(member={dn})"
+	Filter  string        // a template with {dn} and {name}; empty: DefaultGroupFilter
 	Depth   int           // how many levels of groups in groups are followed
 	Map     []GroupPolicy // the first that the user is in counts
 	Require []string      // names or DNs, of which one must be the user's; none: no matter
@@ -167,6 +169,7 @@ func isLoopback(host string) bool {
 
 // check fills in defaults and refuses what can't work.
 func (c *Config) check() (endpoints []Endpoint, err error) {
+	c.setDefaults()
 	for _, s := range c.Servers {
 		e, err := ParseURL(s, c.Plaintext)
 		if err != nil {
@@ -179,12 +182,6 @@ func (c *Config) check() (endpoints []Endpoint, err error) {
 	}
 	if c.Domain != "" && c.Plaintext {
 		return nil, errors.New("servers that DNS names must be spoken to over TLS")
-	}
-	if c.Filter == "" {
-		c.Filter = DefaultFilter
-	}
-	if c.Groups.Filter == "" {
-		c.Groups.Filter = "(member={dn})"
 	}
 	if c.DN == "" && c.Base == "" {
 		return nil, errors.New("expected a search base or a template for DNs")
@@ -204,8 +201,18 @@ func (c *Config) check() (endpoints []Endpoint, err error) {
 			return nil, fmt.Errorf("%q is no DN: %w", dn, err)
 		}
 	}
+	return endpoints, nil
+}
+
+func (c *Config) setDefaults() {
+	if c.Filter == "" {
+		c.Filter = DefaultFilter
+	}
+	if c.Groups.Filter == "" {
+		c.Groups.Filter = DefaultGroupFilter
+	}
 	if c.NameAttr == "" {
-		c.NameAttr = "uid"
+		c.NameAttr = DefaultNameAttr
 	}
 	if len(c.Hash) == 0 {
 		c.Hash = DefaultHash
@@ -214,10 +221,10 @@ func (c *Config) check() (endpoints []Endpoint, err error) {
 		c.Pool = DefaultPool
 	}
 	if c.ConnectTimeout <= 0 {
-		c.ConnectTimeout = defaultConnectTimeout
+		c.ConnectTimeout = DefaultConnectTimeout
 	}
 	if c.Timeout <= 0 {
-		c.Timeout = defaultTimeout
+		c.Timeout = DefaultTimeout
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -228,5 +235,4 @@ func (c *Config) check() (endpoints []Endpoint, err error) {
 	if c.Resolve == nil {
 		c.Resolve = net.DefaultResolver
 	}
-	return endpoints, nil
 }

@@ -48,7 +48,7 @@ func Examine(ctx context.Context, c Config) ([]Finding, error) {
 
 func (d *Directory) examine(ctx context.Context, s *server) Finding {
 	f := Finding{URL: s.URL}
-	began := time.Now()
+	began := d.config.Now()
 	c, err := d.dial(ctx, s)
 	if err != nil {
 		f.Cause, f.Err = auth.CauseLDAPUnreachable, err
@@ -58,7 +58,7 @@ func (d *Directory) examine(ctx context.Context, s *server) Finding {
 		}
 		return f
 	}
-	f.RoundTrip, f.Ends = time.Since(began), c.ends
+	f.RoundTrip, f.Ends = d.config.Now().Sub(began), c.ends
 	defer c.discard()
 	c.watch(ctx)
 	stop := context.AfterFunc(ctx, c.discard)

@@ -207,6 +207,12 @@ func TestSeedMigration(t *testing.T) {
 	}
 	m.restart(t, "ldap")
 	same("LDAP")
+	if got := finish(t, m.command(program(t), "auth", "test", seedUser), seedPassword+"\n"); got.code != 0 || !strings.Contains(got.out, "accepted") {
+		t.Errorf("auth test with LDAP: %s", got)
+	}
+	if got := finish(t, m.command(program(t), "check"), ""); got.code != 0 || strings.Contains(got.out+got.err, "auth.ldap") {
+		t.Errorf("check with LDAP: %s", got)
+	}
 
 	m.next(t, "bridgehead users export --to freeradius")
 	text, err := os.ReadFile(m.path("etc/bridgehead/users.radius"))

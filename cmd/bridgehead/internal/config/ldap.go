@@ -51,8 +51,8 @@ const (
 // defaultLDAP is [auth.ldap] where nothing is said.
 func defaultLDAP() AuthLDAP {
 	return AuthLDAP{
-		Scope: ScopeSubtree, Filter: ldap.DefaultFilter, Name: "uid", Hash: ldap.DefaultHash, Pool: ldap.DefaultPool,
-		ConnectTimeout: time.Second, Timeout: 3 * time.Second, GroupFilter: "(member={dn})",
+		Scope: ScopeSubtree, Filter: ldap.DefaultFilter, Name: ldap.DefaultNameAttr, Hash: ldap.DefaultHash, Pool: ldap.DefaultPool,
+		ConnectTimeout: ldap.DefaultConnectTimeout, Timeout: ldap.DefaultTimeout, GroupFilter: ldap.DefaultGroupFilter,
 	}
 }
 

@@ -172,21 +172,7 @@ func (g *Gateway) newAuthority(c *config.Config) (*authority, error) {
 	if g.users != nil {
 		m.users = g.users
 	}
-	var directory *ldap.Directory
-	if c.Auth.Uses(config.BackendLDAP) {
-		if directory, err = openDirectory(c, g.logger); err != nil {
-			return nil, err
-		}
-		m.directory = directory
-	}
-	a, err := plan.open(c, m, radius.Options{Log: g.logger.With(slog.String("backend", config.BackendRADIUS))})
-	switch {
-	case err == nil:
-		a.directory = directory
-	case directory != nil:
-		directory.Close()
-	}
-	return a, err
+	return plan.open(c, m, radius.Options{Log: g.logger.With(slog.String("backend", config.BackendRADIUS))})
 }
 
 // brokenGlass notes that somebody came in by an account that is kept for an

@@ -142,6 +142,9 @@ func compareAccount(u secrets.User, account auth.Account, found bool, err error)
 		r.Outcome, r.Note = CompareUnavailable, err.Error()
 	case !found:
 		r.Outcome, r.Note = CompareMissing, "not there"
+	case account.Barred != nil && account.Barred.Code == auth.ErrorAuthenticationFailed: // it has no hash that could be compared
+		why := account.Barred.Reason
+		r.Outcome, r.Note, r.Cause, r.Advice = CompareUnavailable, why.Text(), string(why.Cause), why.Advice()
 	case subtle.ConstantTimeCompare(u.Hash[:], account.Hash[:]) != 1:
 		r.Outcome, r.Note = CompareDiffers, "has another password there"
 	case disabled && !u.Disabled:

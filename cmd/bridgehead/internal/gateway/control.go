@@ -45,9 +45,11 @@ func (g *Gateway) Status(ctx context.Context) (admin.Status, error) {
 	return s, nil
 }
 
+// soon is how long before its end a certificate is warned of.
+const soon = 14 * 24 * time.Hour
+
 // expiring warns of certificates that end soon.
 func expiring(leaves []*x509.Certificate, now time.Time) []string {
-	const soon = 14 * 24 * time.Hour
 	var list []string
 	for _, x := range leaves {
 		if left := x.NotAfter.Sub(now); left < soon {

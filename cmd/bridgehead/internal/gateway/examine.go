@@ -148,7 +148,6 @@ func (t *serverTrial) run(ctx context.Context) {
 		}
 		t.warn(fault.cause, t.setting(fault.key), text, fault.hint)
 	}
-	const soon = 14 * 24 * time.Hour
 	if left := time.Until(f.Ends); !f.Ends.IsZero() && left < soon {
 		t.warn(config.CauseRADIUSTLSEnds, "address", fmt.Sprintf("the certificate of %s ends %s", t.Address, f.Ends.Format(time.DateOnly)), "renew it at the server")
 	}

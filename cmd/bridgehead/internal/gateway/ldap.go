@@ -116,7 +116,6 @@ func examineDirectory(ctx context.Context, c *config.Config) ([]config.Problem, 
 		case f.Anonymous:
 			warn(config.CauseLDAPAnonymous, f.URL+" shows NT hashes to whoever asks, and whoever has one can log in", "let only auth.ldap.bind_dn read the attributes of auth.ldap.hash")
 		}
-		const soon = 14 * 24 * time.Hour
 		if !f.Ends.IsZero() && time.Until(f.Ends) < soon {
 			warn(config.CauseLDAPTLSEnds, "the certificate of "+f.URL+" ends "+f.Ends.Format(time.DateOnly), "renew it at the server")
 		}

@@ -147,6 +147,13 @@ func (p *radiusPlan) open(c *config.Config, m *members, o radius.Options) (*auth
 	}
 	m.others, m.realms = a.others, realms
 	var err error
+	if c.Auth.Uses(config.BackendLDAP) {
+		if a.directory, err = openDirectory(c, m.log); err != nil {
+			a.retire()
+			return nil, err
+		}
+		m.directory = a.directory
+	}
 	if a.backend, err = m.backend(c); err != nil {
 		a.retire()
 		return nil, err
