@@ -1,0 +1,12 @@
+// Package guard slows down and refuses whoever tries passwords, without ever
+// shutting out the user whose password is tried. It stands before an
+// auth.Backend and counts wrong passwords by where they come from, by whom
+// they are for, and in all. Over a limit an answer is refused without asking
+// the backend, and the client sees what a wrong password shows.
+//
+// Where a user has logged in from before, only wrong passwords for that user
+// from there count: strangers elsewhere spoil nothing. An address whose wrong
+// passwords never end is banned for a time, unless users log in from there.
+//
+// No answer is delayed by waiting: a Step says how late it is to go out.
+package guard

@@ -1,0 +1,212 @@
+package guard
+
+import (
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"bridgehead/auth"
+)
+
+// Sizes of the tables, which are all the memory that strangers can fill.
+const (
+	addressSlots = 1 << 14
+	userSlots    = 1 << 14
+	pairSlots    = 1 << 12
+)
+
+const (
+	// credit is how many wrong passwords one user's login makes good for the
+	// place it comes from: many may be behind one address.
+	credit = 5
+	// pairFactor is how many times the limit of a user is that of the same user
+	// from where they have logged in before: an old phone with an old password
+	// must not shut out the laptop beside it.
+	pairFactor = 3
+)
+
+// Settings are the limits. Zero means none.
+type Settings struct {
+	PerAddress int           // wrong passwords in Window from one IPv4 address or IPv6 /64
+	PerUser    int           // the same for one user, from where that user never logged in
+	Total      int           // the same in all, from places where their user never logged in
+	Window     time.Duration // must be above zero
+	BanAfter   int           // wrong passwords in Window from one place before it is banned
+	BanFor     time.Duration
+	Exempt     []netip.Prefix // places without limits
+}
+
+// Guard counts wrong passwords and refuses answers over a limit. It is safe
+// for concurrent use. Nothing in it outlives the process.
+type Guard struct {
+	settings atomic.Pointer[Settings]
+	seed     maphash.Seed
+
+	addresses, users, pairs, strikes *table
+	all                              *table // of one key
+	known                            *known
+	bans                             *bans
+}
+
+// New makes a Guard that knows nobody.
+func New(s Settings) *Guard {
+	g := &Guard{
+		seed: maphash.MakeSeed(), addresses: newTable(addressSlots), users: newTable(userSlots), pairs: newTable(pairSlots),
+		strikes: newTable(addressSlots), all: newTable(ways), known: newKnown(), bans: newBans(),
+	}
+	g.Configure(s)
+	return g
+}
+
+// Configure puts other limits in force. What was counted stays.
+func (g *Guard) Configure(s Settings) { g.settings.Store(&s) }
+
+// attempt is one answer that was admitted and not judged yet.
+type attempt struct {
+	place netip.Prefix
+	user  string
+	known bool
+}
+
+// admit counts an answer before it is judged, so that many at once cannot pass
+// a limit together. Over a limit it gives the cause, and nothing is counted.
+func (g *Guard) admit(now time.Time, from netip.Addr, user string) (attempt, auth.Cause) {
+	s := g.settings.Load()
+	a := attempt{place: placeOf(from), user: user}
+	if exempt(s, from) {
+		return attempt{}, ""
+	}
+	if a.known = user != "" && g.known.has(now, user, a.place); a.known {
+		if _, ok := g.pairs.take(now, g.pairKey(a), s.pair()); !ok {
+			return a, CauseGuessingUser
+		}
+		return a, ""
+	}
+	if _, ok := g.addresses.take(now, g.placeKey(a.place), s.rate(s.PerAddress)); !ok {
+		return a, CauseGuessingAddress
+	}
+	if user != "" {
+		if _, ok := g.users.take(now, g.userKey(user), s.rate(s.PerUser)); !ok {
+			g.addresses.lower(now, g.placeKey(a.place), 1, s.rate(s.PerAddress))
+			return a, CauseGuessingUser
+		}
+	}
+	if _, ok := g.all.take(now, 1, s.rate(s.Total)); !ok {
+		g.release(now, a)
+		return a, CauseGuessingTotal
+	}
+	return a, ""
+}
+
+// undo takes an attempt back: nobody guessed.
+func (g *Guard) undo(now time.Time, a attempt) {
+	if !a.place.IsValid() {
+		return
+	}
+	s := g.settings.Load()
+	if a.known {
+		g.pairs.lower(now, g.pairKey(a), 1, s.pair())
+		return
+	}
+	g.release(now, a)
+	g.all.lower(now, 1, 1, s.rate(s.Total))
+}
+
+// release takes back what counts for the place and the user.
+func (g *Guard) release(now time.Time, a attempt) {
+	s := g.settings.Load()
+	g.addresses.lower(now, g.placeKey(a.place), 1, s.rate(s.PerAddress))
+	if a.user != "" {
+		g.users.lower(now, g.userKey(a.user), 1, s.rate(s.PerUser))
+	}
+}
+
+// wrong strikes a place for a wrong password, or one refused unasked; it may
+// ban it. A place that users log in from is never banned by itself: the limits
+// hold there all the same.
+func (g *Guard) wrong(now time.Time, a attempt) {
+	s := g.settings.Load()
+	if !a.place.IsValid() || s.BanAfter <= 0 || g.known.anybody(a.place) {
+		return
+	}
+	if g.strikes.add(now, g.placeKey(a.place), 1, s.rate(s.BanAfter)) < float64(s.BanAfter) {
+		return
+	}
+	g.strikes.forget(g.placeKey(a.place))
+	// Only bans by hand can be too many.
+	_ = g.bans.put(now, Ban{
+		Prefix: a.place, Since: now, Until: now.Add(s.BanFor),
+		Reason: fmt.Sprintf("%d wrong passwords within %s", s.BanAfter, s.Window),
+	})
+}
+
+// right notes a login: where a user comes from is known from now on.
+func (g *Guard) right(now time.Time, a attempt) {
+	g.undo(now, a)
+	if !a.place.IsValid() || a.user == "" {
+		return
+	}
+	if g.known.learn(now, a.user, a.place) {
+		s := g.settings.Load()
+		g.addresses.lower(now, g.placeKey(a.place), credit, s.rate(s.PerAddress))
+	}
+}
+
+// Banned tells whether no login may begin from an address.
+func (g *Guard) Banned(now time.Time, a netip.Addr) (Ban, bool) { return g.bans.find(now, a) }
+
+// Bans lists the bans in force.
+func (g *Guard) Bans(now time.Time) []Ban { return g.bans.all(now) }
+
+// Ban bans a prefix by hand. The error is a *BanError.
+func (g *Guard) Ban(now time.Time, p netip.Prefix, d time.Duration, reason string) (Ban, error) {
+	b := Ban{Prefix: p, Since: now, Until: now.Add(d), Manual: true, Reason: reason}
+	if err := checkBan(&b); err != nil {
+		return b, err
+	}
+	return b, g.bans.put(now, b)
+}
+
+// Unban lets a prefix in again, with what was counted of it forgotten. The
+// error is a *BanError.
+func (g *Guard) Unban(now time.Time, p netip.Prefix) error {
+	p = p.Masked()
+	if !g.bans.remove(now, p) {
+		return &BanError{p, notBanned}
+	}
+	g.strikes.forget(g.placeKey(p))
+	g.addresses.forget(g.placeKey(p))
+	return nil
+}
+
+func (s *Settings) rate(limit int) rate { return rate{float64(limit), s.Window} }
+func (s *Settings) pair() rate          { return s.rate(pairFactor * s.PerUser) }
+
+func exempt(s *Settings, a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	return slices.ContainsFunc(s.Exempt, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// placeOf is what counts as one place: an IPv4 address, or the /64 of one
+// site. Of no address it is none.
+func placeOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	p, _ := a.Prefix(bits) // an address that is none gives a prefix that is none
+	return p
+}
+
+// userKey is what counts as one user: domain and realm vary from client to
+// client, and case from user to user.
+func userKey(name string) string { return strings.ToLower(auth.SplitName(name).User) }
+
+func (g *Guard) placeKey(p netip.Prefix) uint64 { return maphash.Comparable(g.seed, p) | 1 }
+func (g *Guard) userKey(u string) uint64        { return maphash.String(g.seed, u) | 1 }
+func (g *Guard) pairKey(a attempt) uint64       { return maphash.Comparable(g.seed, a) | 1 }
