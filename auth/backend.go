@@ -67,6 +67,9 @@ type Step struct {
 	// instead, this is why.
 	Reason   Reason
 	Identity string // the name the peer claims, once it is known; not authenticated
+	// Delay is how much later Packet is to go out: what a wrong password costs
+	// whoever guesses. An Accept is never late.
+	Delay time.Duration
 }
 
 // WhenFull is what happens where a user logs in who has all sessions that

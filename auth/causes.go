@@ -128,10 +128,10 @@ var catalogue = map[Cause]entry{
 	},
 }
 
-// explained finds a cause in the catalogue, of which radiusCatalogue and
-// ldapCatalogue are parts.
+// explained finds a cause in the catalogue, of which radiusCatalogue,
+// ldapCatalogue and guardCatalogue are parts.
 func explained(c Cause) (entry, bool) {
-	for _, part := range []map[Cause]entry{catalogue, radiusCatalogue, ldapCatalogue} {
+	for _, part := range []map[Cause]entry{catalogue, radiusCatalogue, ldapCatalogue, guardCatalogue} {
 		if e, ok := part[c]; ok {
 			return e, true
 		}
@@ -143,6 +143,7 @@ func explained(c Cause) (entry, bool) {
 func Causes() []Cause {
 	all := slices.AppendSeq(slices.Collect(maps.Keys(catalogue)), maps.Keys(radiusCatalogue))
 	all = slices.AppendSeq(all, maps.Keys(ldapCatalogue))
+	all = slices.AppendSeq(all, maps.Keys(guardCatalogue))
 	slices.Sort(all)
 	return all
 }

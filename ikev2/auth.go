@@ -35,6 +35,7 @@ type login struct {
 	refused      auth.Reason // of the client's last answer, if it may try again
 	grant        *auth.Grant
 	finalAuth    *message.Auth // over the MSK
+	held         held          // an answer that is not to go out yet
 
 	seen  observations
 	reach reach

@@ -84,6 +84,10 @@ func (sa *SA) answerEAP(now time.Time, j *eapStep, out *Outbox) {
 		sa.acceptEAP(now, j.step, out)
 		return
 	}
+	if j.err == nil && j.step.Delay > 0 {
+		sa.hold(now, j)
+		return
+	}
 	if sa.goesOn(now, j, out) {
 		sa.respond(now, []message.Payload{&message.EAP{Packet: j.step.Packet}}, out)
 	}

@@ -102,6 +102,8 @@ func (sa *SA) due(now time.Time, out *Outbox) {
 	switch {
 	case !sa.expires.IsZero() && !now.Before(sa.expires):
 		sa.expire(now, out)
+	case sa.answerIsDue(now):
+		sa.letGo(now, out)
 	case sa.state == StateEstablished:
 		sa.rekeyWhatIsDue(now, out)
 		sa.lookAfter(now, out)

@@ -37,7 +37,8 @@ var androidHashes = []suite.HashAlgorithm{suite.HashSHA1, suite.HashSHA2256, sui
 // win32Codes tell Windows why its user is refused, where EAP itself may not:
 // it never answers an EAP-MSCHAPv2 Failure that allows no retry. RRAS sends
 // them beside the EAP-Failure ([MS-IKEE] 2.2.7). Of a name that is not known
-// a client learns no more than of a wrong password.
+// a client learns no more than of a wrong password, nor of an answer that was
+// refused unasked.
 var win32Codes = map[Cause]uint32{
 	auth.CauseLogonHours:         646, // ERROR_RESTRICTED_LOGON_HOURS
 	auth.CauseAccountDisabled:    647, // ERROR_ACCT_DISABLED
@@ -46,6 +47,9 @@ var win32Codes = map[Cause]uint32{
 	auth.CauseWrongPassword:      691, // ERROR_AUTHENTICATION_FAILURE
 	auth.CauseUnknownUser:        691,
 	auth.CauseIdentityMismatch:   691,
+	auth.CauseGuessingAddress:    691,
+	auth.CauseGuessingUser:       691,
+	auth.CauseGuessingTotal:      691,
 }
 
 // recognise tells the kind of client from an IKE_SA_INIT request. Without a

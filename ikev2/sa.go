@@ -115,7 +115,7 @@ func (sa *SA) State() State { return sa.state }
 // Deadline is when the SA wants its next TimerDue; zero means never.
 func (sa *SA) Deadline() time.Time {
 	next := sa.expires
-	for _, t := range [...]time.Time{sa.requests.Deadline(), sa.fragments.Deadline(), sa.watchDeadline(), sa.rekeyDeadline()} {
+	for _, t := range [...]time.Time{sa.requests.Deadline(), sa.fragments.Deadline(), sa.watchDeadline(), sa.rekeyDeadline(), sa.heldDeadline()} {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}

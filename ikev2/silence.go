@@ -62,6 +62,8 @@ func (sa *SA) silenceCause() Cause {
 	switch {
 	case sa.work.job != nil:
 		return CauseStuckHere
+	case sa.login.held.step != nil: // the time of the login was over before its own
+		return orCause(sa.login.held.step.step.Reason.Cause, CauseAuthRejected)
 	case seen.total > 0:
 		return CauseFragmentsMissing
 	case sa.state == StateAwaitAuth && seen.notAuthentic > 0:

@@ -50,6 +50,8 @@ type Guard struct {
 	all                              *table // of one key
 	known                            *known
 	bans                             *bans
+	style                            atomic.Pointer[style]
+	counts                           counters
 }
 
 // New makes a Guard that knows nobody.
@@ -82,22 +84,22 @@ func (g *Guard) admit(now time.Time, from netip.Addr, user string) (attempt, aut
 	}
 	if a.known = user != "" && g.known.has(now, user, a.place); a.known {
 		if _, ok := g.pairs.take(now, g.pairKey(a), s.pair()); !ok {
-			return a, CauseGuessingUser
+			return a, auth.CauseGuessingUser
 		}
 		return a, ""
 	}
 	if _, ok := g.addresses.take(now, g.placeKey(a.place), s.rate(s.PerAddress)); !ok {
-		return a, CauseGuessingAddress
+		return a, auth.CauseGuessingAddress
 	}
 	if user != "" {
 		if _, ok := g.users.take(now, g.userKey(user), s.rate(s.PerUser)); !ok {
 			g.addresses.lower(now, g.placeKey(a.place), 1, s.rate(s.PerAddress))
-			return a, CauseGuessingUser
+			return a, auth.CauseGuessingUser
 		}
 	}
 	if _, ok := g.all.take(now, 1, s.rate(s.Total)); !ok {
 		g.release(now, a)
-		return a, CauseGuessingTotal
+		return a, auth.CauseGuessingTotal
 	}
 	return a, ""
 }
@@ -125,34 +127,51 @@ func (g *Guard) release(now time.Time, a attempt) {
 	}
 }
 
-// wrong strikes a place for a wrong password, or one refused unasked; it may
-// ban it. A place that users log in from is never banned by itself: the limits
-// hold there all the same.
-func (g *Guard) wrong(now time.Time, a attempt) {
+// wrong strikes a place for a wrong password, and tells how late the answer is
+// to be.
+func (g *Guard) wrong(now time.Time, a attempt) time.Duration {
+	g.counts.wrong.Add(1)
+	if !a.place.IsValid() {
+		return 0
+	}
 	s := g.settings.Load()
-	if !a.place.IsValid() || s.BanAfter <= 0 || g.known.anybody(a.place) {
+	g.strike(now, s, a.place)
+	return g.delay(now, s, a)
+}
+
+// refusedUnasked strikes a place for an answer that was refused unasked.
+func (g *Guard) refusedUnasked(now time.Time, a attempt, cause auth.Cause) {
+	g.counts.refused(cause)
+	g.strike(now, g.settings.Load(), a.place)
+}
+
+// strike may ban a place. One that users log in from is never banned by
+// itself: the limits hold there all the same.
+func (g *Guard) strike(now time.Time, s *Settings, place netip.Prefix) {
+	if s.BanAfter <= 0 || g.known.anybody(place) {
 		return
 	}
-	if g.strikes.add(now, g.placeKey(a.place), 1, s.rate(s.BanAfter)) < float64(s.BanAfter) {
+	if g.strikes.add(now, g.placeKey(place), 1, s.rate(s.BanAfter)) < float64(s.BanAfter) {
 		return
 	}
-	g.strikes.forget(g.placeKey(a.place))
+	g.strikes.forget(g.placeKey(place))
 	// Only bans by hand can be too many.
 	_ = g.bans.put(now, Ban{
-		Prefix: a.place, Since: now, Until: now.Add(s.BanFor),
+		Prefix: place, Since: now, Until: now.Add(s.BanFor),
 		Reason: fmt.Sprintf("%d wrong passwords within %s", s.BanAfter, s.Window),
 	})
 }
 
-// right notes a login: where a user comes from is known from now on.
-func (g *Guard) right(now time.Time, a attempt) {
-	g.undo(now, a)
-	if !a.place.IsValid() || a.user == "" {
+// login notes that a user got in: where they come from is known from now on.
+func (g *Guard) login(now time.Time, from netip.Addr, user string) {
+	g.counts.logins.Add(1)
+	s := g.settings.Load()
+	place := placeOf(from)
+	if !place.IsValid() || user == "" || exempt(s, from) {
 		return
 	}
-	if g.known.learn(now, a.user, a.place) {
-		s := g.settings.Load()
-		g.addresses.lower(now, g.placeKey(a.place), credit, s.rate(s.PerAddress))
+	if g.known.learn(now, user, place) {
+		g.addresses.lower(now, g.placeKey(place), credit, s.rate(s.PerAddress))
 	}
 }
 
@@ -203,9 +222,16 @@ func placeOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// userKey is what counts as one user: domain and realm vary from client to
-// client, and case from user to user.
-func userKey(name string) string { return strings.ToLower(auth.SplitName(name).User) }
+// userOf is what counts as one user: domain and realm vary from client to
+// client, and case from user to user. The name that hides a user's own in
+// methods with an inside (RFC 7542 §2.4) is nobody's.
+func userOf(name string) string {
+	user := strings.ToLower(auth.SplitName(auth.Clip(name)).User)
+	if user == "anonymous" || strings.HasPrefix(user, "@") {
+		return ""
+	}
+	return user
+}
 
 func (g *Guard) placeKey(p netip.Prefix) uint64 { return maphash.Comparable(g.seed, p) | 1 }
 func (g *Guard) userKey(u string) uint64        { return maphash.String(g.seed, u) | 1 }

@@ -19,7 +19,7 @@ var (
 
 // guess is a wrong password; it gives why it was refused unasked, if it was.
 func guess(g *Guard, now time.Time, from netip.Addr, user string) auth.Cause {
-	a, cause := g.admit(now, from, userKey(user))
+	a, cause := g.admit(now, from, userOf(user))
 	g.wrong(now, a)
 	return cause
 }
@@ -31,12 +31,12 @@ func TestLimitsByAddressUserAndInAll(t *testing.T) {
 			t.Fatalf("guess %d: %s", i, cause)
 		}
 	}
-	if cause := guess(g, start, hostile, `CORP\Alice`); cause != CauseGuessingUser {
+	if cause := guess(g, start, hostile, `CORP\Alice`); cause != auth.CauseGuessingUser {
 		t.Errorf("another form of the name: %q", cause)
 	}
 	guess(g, start, hostile, "bob")
 	guess(g, start, hostile, "carl")
-	if cause := guess(g, start, hostile, "dora"); cause != CauseGuessingAddress {
+	if cause := guess(g, start, hostile, "dora"); cause != auth.CauseGuessingAddress {
 		t.Errorf("another name: %q", cause)
 	}
 	if cause := guess(g, start.Add(settings.Window), hostile, "alice"); cause != "" {
@@ -45,7 +45,7 @@ func TestLimitsByAddressUserAndInAll(t *testing.T) {
 	s := settings
 	s.Total = 1
 	g.Configure(s)
-	if cause := guess(g, start.Add(settings.Window), home, "erin"); cause != CauseGuessingTotal {
+	if cause := guess(g, start.Add(settings.Window), home, "erin"); cause != auth.CauseGuessingTotal {
 		t.Errorf("in all: %q", cause)
 	}
 }
@@ -53,7 +53,8 @@ func TestLimitsByAddressUserAndInAll(t *testing.T) {
 func TestAnOutsiderShutsOutNobodyWhoWasThereBefore(t *testing.T) {
 	g := New(settings)
 	a, _ := g.admit(start, home, "alice")
-	g.right(start, a)
+	g.undo(start, a)
+	g.login(start, home, "alice")
 	for i := range 100_000 {
 		b := [4]byte{10}
 		binary.BigEndian.PutUint16(b[2:], uint16(i))

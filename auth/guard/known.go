@@ -121,6 +121,45 @@ func (k *known) evict() {
 	delete(k.users, loser)
 }
 
+// Visit is that a user has logged in from a place, for keeping it over a
+// restart.
+type Visit struct {
+	User  string       `json:"user"` // as the guard counts users, not as anybody typed it
+	Place netip.Prefix `json:"place"`
+	Last  time.Time    `json:"last"` // seen there
+}
+
+// Visits lists which places of users are known, in no order.
+func (g *Guard) Visits(now time.Time) []Visit {
+	k := g.known
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var all []Visit
+	for user, list := range k.users {
+		for _, v := range list {
+			if now.Sub(v.last) < memory {
+				all = append(all, Visit{user, v.place, v.last})
+			}
+		}
+	}
+	return all
+}
+
+// Remember takes in what Visits listed. What is forgotten by now, or is no
+// place, is left out; a time to come is now.
+func (g *Guard) Remember(now time.Time, all []Visit) {
+	k := g.known
+	for _, v := range all {
+		if v.User == "" || v.Place != placeOf(v.Place.Addr()) || now.Sub(v.Last) >= memory {
+			continue
+		}
+		if v.Last.After(now) {
+			v.Last = now
+		}
+		k.learn(v.Last, v.User, v.Place)
+	}
+}
+
 // leave counts a user out of a place. The lock is held.
 func (k *known) leave(place netip.Prefix) {
 	if k.places[place]--; k.places[place] <= 0 {

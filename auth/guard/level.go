@@ -16,12 +16,12 @@ type level struct {
 }
 
 // drain lets run off what the time since the last call takes. A clock that
-// was set back takes nothing.
+// was set back takes nothing, and time goes on from there.
 func (l *level) drain(now time.Time, r rate) {
 	if passed := now.Sub(l.at); passed > 0 {
 		l.full = max(0, l.full-r.limit*passed.Seconds()/r.window.Seconds())
-		l.at = now
 	}
+	l.at = now
 }
 
 // take adds n where that stays within the limit, and tells whether it did. No

@@ -74,6 +74,18 @@ func (t *table) add(now time.Time, key uint64, n float64, r rate) float64 {
 	return s.full
 }
 
+// full gives a key's level.
+func (t *table) full(now time.Time, key uint64, r rate) float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.find(key)
+	if s == nil {
+		return 0
+	}
+	s.drain(now, r)
+	return s.full
+}
+
 // lower lowers the level of a key that is there.
 func (t *table) lower(now time.Time, key uint64, n float64, r rate) {
 	t.mu.Lock()

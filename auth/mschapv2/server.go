@@ -36,6 +36,10 @@ type backend struct {
 
 // NewBackend runs EAP-Identity and EAP-MSCHAPv2 over a verifier.
 func NewBackend(v auth.Verifier, o Options) auth.Backend {
+	return &backend{v, o.withDefaults()}
+}
+
+func (o Options) withDefaults() Options {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
@@ -45,7 +49,7 @@ func NewBackend(v auth.Verifier, o Options) auth.Backend {
 	if o.Tries <= 0 {
 		o.Tries = DefaultTries
 	}
-	return &backend{v, o}
+	return o
 }
 
 // Begin implements auth.Backend.

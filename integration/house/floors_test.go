@@ -35,7 +35,7 @@ var floors = map[string]int{
 	"auth/router":                        3,
 	"auth/mschapv2":                      2,
 	"auth/secrets":                       2,
-	"auth/guard":                         2,
+	"auth/guard":                         3,
 	"auth/secrets/convert":               3,
 	"ikev2/exchange":                     2,
 	"ikev2/transport":                    2,

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"bridgehead/auth/guard"
 	"bridgehead/cmd/bridgehead/internal/admin"
 	"bridgehead/cmd/bridgehead/internal/config"
 	"bridgehead/ikev2"
@@ -49,8 +50,9 @@ type Gateway struct {
 	config     atomic.Pointer[config.Config]
 	identities atomic.Pointer[identities]
 
-	authorities authorities // who decides
-	users       *userFile   // nil: the backend is another one
+	authorities authorities  // who decides
+	guard       *guard.Guard // against guessing
+	users       *userFile    // nil: the backend is another one
 	store       *lease.Bolt
 	pools       *lease.Pools
 	transport   *transport.Transport
@@ -77,7 +79,7 @@ type Gateway struct {
 // the host's own network. When a step fails, those before it are undone, and
 // the error says in one line what to do.
 func New(ctx context.Context, c *config.Config, o Options) (*Gateway, error) {
-	g := &Gateway{options: o, logger: o.Logger, started: time.Now(), journal: admin.NewJournal()}
+	g := &Gateway{options: o, logger: o.Logger, started: time.Now(), journal: admin.NewJournal(), guard: newGuard()}
 	g.config.Store(c)
 	outliveReaders()
 	registry := prometheus.NewRegistry()
@@ -203,7 +205,7 @@ func (g *Gateway) responderConfig(c *config.Config, ids *identities) ikev2.Confi
 	r := ikev2.Config{
 		Certificates: ids.list,
 		IKE:          c.IKE.Proposals, ESP: c.ESP.Proposals, Order: c.IKE.Order,
-		Backend: &metered{&g.authorities, c.Auth.Name(), g.metrics, time.Now},
+		Backend: g.guarded(&metered{&g.authorities, c.Auth.Name(), g.metrics, time.Now}),
 		Leases:  g.leases(), Inner: poolPrefixes(c), Plane: g.plane, Limiter: g.limiter(),
 		LocalSubnets: c.Addresses.Subnets, DNS: c.Addresses.DNS, Domains: c.Addresses.Domains, DHCPServer: g.informs.address(),
 		Limits: ikev2.Limits{
