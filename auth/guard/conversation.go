@@ -23,7 +23,7 @@ type guarded struct {
 // stays counted, and so does what the backend never judged because the client
 // left. An outage, a right password and what is told only to whoever has that
 // are taken back. A conversation of no client, with no Peer.Remote, passes by.
-// rand gives the challenges of refusals.
+// rand gives the challenges of refusals, and is safe for concurrent use.
 func (g *Guard) Wrap(b auth.Backend, now func() time.Time, rand io.Reader) auth.Backend {
 	return &guarded{b, g, now, rand}
 }
@@ -178,7 +178,7 @@ func (c *conversation) takeBack(now time.Time) {
 
 func (c *conversation) wrong(now time.Time) time.Duration {
 	c.pending = false
-	return c.guard.wrong(now, c.attempt)
+	return spreadOut(c.guard.wrong(now, c.attempt), c.rand)
 }
 
 // proven is under which name a login is remembered: the one that will count

@@ -1,10 +1,30 @@
 package guard
 
-import "time"
+import (
+	"encoding/binary"
+	"io"
+	"time"
+)
 
 // longest is the longest delay of an answer that tells of a wrong password: it
 // is far below the fifteen seconds or so after which clients give up.
 const longest = 4 * time.Second
+
+// spread is how much later still an answer may be, by chance: what is refused
+// unasked takes no backend's time, and that is not to be measured.
+const spread = 512 * time.Millisecond
+
+// spreadOut adds chance to a delay. The first typing error waits for nothing.
+func spreadOut(d time.Duration, rand io.Reader) time.Duration {
+	if d == 0 {
+		return 0
+	}
+	var chance [8]byte
+	if _, err := io.ReadFull(rand, chance[:]); err != nil {
+		return d + spread // the challenge of the next answer will fail, too
+	}
+	return d + time.Duration(binary.LittleEndian.Uint64(chance[:])%uint64(spread))
+}
 
 // byCount is the delay that goes with how many wrong passwords one user has:
 // the first one is a typing error.

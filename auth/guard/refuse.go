@@ -52,7 +52,7 @@ func (c *conversation) refuse(ctx context.Context, response []byte, cause auth.C
 func (c *conversation) refused(step auth.Step, guess bool) auth.Step {
 	if guess {
 		c.guard.refusedUnasked(c.now(), c.attempt, c.cause)
-		step.Delay = longest
+		step.Delay = spreadOut(longest, c.rand)
 	}
 	return step
 }
