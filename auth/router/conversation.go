@@ -69,6 +69,9 @@ func (c *conversation) choose(ctx context.Context, name string) bool {
 	o := chain.find(ctx, auth.MSCHAPv2Response{Name: name, WholeName: c.peer.WholeName})
 	o.answer.account.Hash.Wipe()
 	if o.by != last {
+		if o.by == nil {
+			c.judge.doubt = o
+		}
 		return false
 	}
 	c.member = last

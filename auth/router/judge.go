@@ -15,6 +15,7 @@ type judge struct {
 	by     *Member // who decided last; nil: nobody
 	out    *Member // a member that has had the conversation until it was out
 	cause  error   // why
+	doubt  outcome // of an identity that no member could be chosen for, since one was out
 }
 
 // Verify implements auth.Verifier. The rule is chosen by the first name that
@@ -48,6 +49,12 @@ func (j *judge) Verify(ctx context.Context, r auth.MSCHAPv2Response) (auth.Keys,
 		chain = &without
 	}
 	keys, o, err := chain.verify(ctx, r)
+	if chain != &j.rule.Chain && o.by == nil && o.out == nil && j.doubt.out != nil {
+		// It is back and knows no such user, but whoever stands behind it was not
+		// asked and is not any more: that is still an outage.
+		o = j.doubt
+		keys, err = auth.Keys{}, outageOf(o.out, o.answer.err)
+	}
 	if j.by = o.by; j.by == nil {
 		j.by = o.out
 	}

@@ -129,6 +129,40 @@ func TestAnIdentityThatComesAgain(t *testing.T) {
 	}
 }
 
+// recovering is a store that is out for its first calls.
+type recovering struct {
+	*store
+	calls int
+}
+
+func (r *recovering) Lookup(ctx context.Context, name string) (auth.Account, bool, error) {
+	if r.calls--; r.calls >= 0 {
+		return auth.Account{}, false, errDown
+	}
+	return r.store.Lookup(ctx, name)
+}
+
+// TestAMemberThatComesBackDuringALogin: where it was out as the user was to be
+// sent on, the login does not end as that of an unknown user, nor with
+// break-glass accounts; the next login is an ordinary one.
+func TestAMemberThatComesBackDuringALogin(t *testing.T) {
+	for user, want := range map[string]auth.Verdict{"alice": auth.Accept, "bob": auth.Unavailable} {
+		directory := &recovering{&store{state: accepts, users: []string{"alice"}}, 1}
+		glass := &store{state: accepts, users: []string{"bob"}}
+		r := newRouter(t, Config{Default: Chain{BreakGlass: glass, Members: []Member{
+			{Name: "ldap", Central: true, Store: directory}, member("backend", &store{state: accepts, name: "radius", users: []string{"bob"}}),
+		}}})
+		client := login{"", user, "sesame", auth.Peer{}}
+		step, _ := client.play(t, r)
+		if step.Verdict != want || want == auth.Unavailable && (step.Reason.Cause != auth.CauseBackendUnavailable || evidence(step.Reason.Evidence, "backend") != "ldap") {
+			t.Errorf("%s: verdict %d, %+v", user, step.Verdict, step.Reason)
+		}
+		if step, _ := client.play(t, r); step.Verdict != auth.Accept || step.Grant.BreakGlass || glass.asked > 0 {
+			t.Errorf("%s afterwards: verdict %d, %+v, break glass asked %d times", user, step.Verdict, step.Grant, glass.asked)
+		}
+	}
+}
+
 // TestAcceptedAsSomebodyElse: a server that has whole conversations may find
 // out another name than the outer one, but not that of a user whom a member
 // before it knows.
