@@ -8,5 +8,9 @@
 // from there count: strangers elsewhere spoil nothing. An address whose wrong
 // passwords never end is banned for a time, unless users log in from there.
 //
+// Known is an address or a /64, and only exactly that. From a place that many
+// share, others there count against its limit and against the user there; the
+// delays there may show that a user logs in from it.
+//
 // No answer is delayed by waiting: a Step says how late it is to go out.
 package guard
