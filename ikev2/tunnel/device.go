@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
@@ -59,6 +59,9 @@ func openDevice(name string, mtu, n int) ([]tun.Device, error) {
 	var queues []tun.Device
 	for len(queues) < min(n, maxQueues) {
 		q, resolved, err := openQueue(name, len(queues) == 0)
+		if len(queues) == 0 && errors.Is(err, unix.EBUSY) {
+			q, resolved, err = openLeft(name)
+		}
 		if err != nil {
 			return nil, &DeviceError{Name: name, Err: errors.Join(err, closeAll(queues))}
 		}
@@ -70,12 +73,27 @@ func openDevice(name string, mtu, n int) ([]tun.Device, error) {
 	return queues, nil
 }
 
-// closeAll returns once the device is gone. A child of this process that is
-// between fork and exec has its file descriptors, and would keep it for a
-// moment: there is none while ForkLock is held.
+// A device is gone when its last holder has closed it. That need not be its
+// owner: a child of the process holds it, too, until the kernel closes what is
+// not to outlive exec, which Linux does after it has let the parent go on
+// (begin_new_exec). So a device of the same name, opened right after the former
+// one was closed, may find that in its way for a moment.
+const (
+	leftFor   = time.Second
+	leftAgain = 5 * time.Millisecond
+)
+
+// openLeft opens the first queue of a device whose name is taken, if it becomes
+// free within leftFor.
+func openLeft(name string) (q tun.Device, resolved string, err error) {
+	for end := time.Now().Add(leftFor); ; time.Sleep(leftAgain) {
+		if q, resolved, err = openQueue(name, true); !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+			return q, resolved, err
+		}
+	}
+}
+
 func closeAll(queues []tun.Device) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
 	var err error
 	for _, q := range queues {
 		err = errors.Join(err, q.Close())

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -73,25 +73,32 @@ func TestDeviceIsNotShared(t *testing.T) {
 	})
 }
 
-// TestCloseWaitsForForks: a child that is between fork and exec has the device,
-// too, and until it has lost it the device is not gone.
-func TestCloseWaitsForForks(t *testing.T) {
+// TestDeviceHeldByAChildMayBeOpenedAgain: a child that is about to exec holds
+// the device for a moment longer than its owner.
+func TestDeviceHeldByAChildMayBeOpenedAgain(t *testing.T) {
 	h := &host{ns: newNamespace(t)}
 	h.in(t, func() error {
-		tn, err := Open(Config{})
+		former, err := Open(Config{Device: "tun7"})
 		if err != nil {
 			return err
 		}
-		closed := make(chan error, 1)
-		syscall.ForkLock.Lock() // as it is held while a child starts
-		go func() { closed <- tn.Close() }()
-		defer syscall.ForkLock.Unlock()
-		select {
-		case <-closed:
-			return errors.New("closed while a child was starting")
-		case <-time.After(200 * time.Millisecond):
+		held, err := unix.Dup(int(former.queues[0].File().Fd()))
+		if err != nil {
+			return err
 		}
-		return nil
+		if err := former.Close(); err != nil {
+			return err
+		}
+		if _, _, err := openQueue("tun7", true); !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("the device is not held: %v", err)
+		}
+		released := make(chan error, 1)
+		time.AfterFunc(50*time.Millisecond, func() { released <- unix.Close(held) })
+		next, err := Open(Config{Device: "tun7"})
+		if err = errors.Join(err, <-released); err != nil {
+			return err
+		}
+		return next.Close()
 	})
 }
 
