@@ -32,7 +32,7 @@ func (g *Group) Account(ctx context.Context, attrs codec.Attributes) error {
 			return errors.Join(errs...)
 		}
 		tried = append(tried, s)
-		_, err := s.conduct(ctx, newFlight(codec.CodeAccountingRequest, attrs), len(tried) < len(g.accounting))
+		_, err := s.conduct(ctx, newFlight(codec.CodeAccountingRequest, attrs), len(tried) < len(g.accounting), 0)
 		if err == nil {
 			return nil
 		}

@@ -122,13 +122,14 @@ func byWeight(list []*Server, rand io.Reader) *Server {
 func (g *Group) begin(ctx context.Context, attrs codec.Attributes) (*Server, *Reply, error) {
 	var tried []*Server
 	var errs []error
+	began := g.servers[0].options.Now()
 	for {
 		s := g.pick(tried)
 		if s == nil {
 			return nil, nil, errors.Join(errs...)
 		}
 		tried = append(tried, s)
-		reply, err := s.exchange(ctx, attrs, g.others(tried))
+		reply, err := s.conduct(ctx, newFlight(codec.CodeAccessRequest, attrs), g.others(tried), s.options.Now().Sub(began))
 		if err == nil {
 			return s, reply, nil
 		}

@@ -232,20 +232,21 @@ func (s *Server) Exchange(ctx context.Context, attrs codec.Attributes) (*Reply, 
 	return s.exchange(ctx, attrs, false)
 }
 
-// lastChance is how long a request to a dead server is still waited for where no
-// other could take it: servers are restarted within seconds, and the third
-// retransmission comes after 14, give or take.
-const lastChance = 15 * time.Second
+// lastChance is when at the latest a request to a dead server is given up where
+// no other could take it: servers are restarted within seconds, and Android
+// leaves a gateway that owes it an answer for longer than ten.
+const lastChance = 9 * time.Second
 
 // exchange is Exchange; giveUp ends it as soon as the server counts as dead,
-// else it has a last chance then. One that is dead already has that long, or as
-// long as for a Status-Server, to come back.
+// else it has its last chance. One that is dead already has that long, or with
+// giveUp as long as for a Status-Server, to come back.
 func (s *Server) exchange(ctx context.Context, attrs codec.Attributes, giveUp bool) (*Reply, error) {
-	return s.conduct(ctx, newFlight(codec.CodeAccessRequest, attrs), giveUp)
+	return s.conduct(ctx, newFlight(codec.CodeAccessRequest, attrs), giveUp, 0)
 }
 
-// conduct is exchange for a request of any kind.
-func (s *Server) conduct(ctx context.Context, f *flight, giveUp bool) (*Reply, error) {
+// conduct is exchange for a request of any kind. What other servers have spent
+// of the last chance is taken off it.
+func (s *Server) conduct(ctx context.Context, f *flight, giveUp bool, spent time.Duration) (*Reply, error) {
 	select {
 	case s.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -258,20 +259,20 @@ func (s *Server) conduct(ctx context.Context, f *flight, giveUp bool) (*Reply, e
 		<-s.slots
 		return nil, err
 	}
-	grace := lastChance
+	least := lastChance - spent
 	switch {
 	case giveUp:
-		grace = 0
+		least = 0
 	case s.config.NoStatusServer: // who is silent may be slow
 		died = nil
 	}
 	if died != nil && isClosed(died) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, max(grace, s.config.Health.Probe))
+		ctx, cancel = context.WithTimeout(ctx, max(least, s.config.Health.Probe))
 		defer cancel()
 		died = nil
 	}
-	return s.await(ctx, l, f, died, grace)
+	return s.await(ctx, l, f, died, least)
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -283,15 +284,18 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// await hands a flight to its line and waits for the outcome, which may take no
-// longer than grace once died is closed.
-func (s *Server) await(ctx context.Context, l *line, f *flight, died <-chan struct{}, grace time.Duration) (*Reply, error) {
+// await hands a flight to its line and waits for the outcome. Once died is closed
+// it waits no longer, but for the time least from the beginning.
+func (s *Server) await(ctx context.Context, l *line, f *flight, died <-chan struct{}, least time.Duration) (*Reply, error) {
 	began := s.options.Now()
 	select {
 	case l.asks <- f:
 	case <-ctx.Done(): // a TLS server that takes nothing can hold its line up
 		if f.code != codec.CodeStatusServer {
 			s.release(l, 1)
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, context.Cause(ctx)
 		}
 		return nil, &SilentError{Server: s.Name(), Waited: s.options.Now().Sub(began), Cause: context.Cause(ctx)}
 	case <-s.ctx.Done():
@@ -303,7 +307,7 @@ func (s *Server) await(ctx context.Context, l *line, f *flight, died <-chan stru
 		return o.reply, s.since(o.err, began, before)
 	case <-ctx.Done():
 	case <-died:
-		if o, ok := f.within(ctx, grace); ok {
+		if o, ok := f.within(ctx, least-s.options.Now().Sub(began)); ok {
 			return o.reply, s.since(o.err, began, before)
 		}
 	}

@@ -213,8 +213,8 @@ func TestAServerThatNoneStandsInForGetsALastChance(t *testing.T) {
 			returns  time.Duration // zero: never
 			waited   time.Duration // at most; zero: it answers
 		}{
-			{"restarted within seconds", false, 12 * time.Second, 0},
-			{"gone", false, 0, 19 * time.Second},
+			{"restarted within seconds", false, 5 * time.Second, 0},
+			{"gone", false, 0, 9 * time.Second}, // Android leaves after 10
 			{"gone, and nobody can ask", true, 0, 45 * time.Second},
 		} {
 			w := &wire{answer: silence}
