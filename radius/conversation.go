@@ -46,10 +46,13 @@ func (c *conversation) Next(ctx context.Context, response []byte) (auth.Step, er
 	if p.Code != eap.CodeResponse || p.Identifier != c.id {
 		return c.stray(fmt.Sprintf("EAP %s with identifier %d, expected a Response with %d", p.Code, p.Identifier, c.id))
 	}
-	if p.Type == eap.TypeIdentity {
+	switch asked, err := eap.Parse(c.open); {
+	case err == nil && p.Type == eap.TypeIdentity && asked.Type != eap.TypeIdentity:
+		// RFC 3748 §5.1: nobody becomes somebody else in the midst of a method.
+		return c.stray(fmt.Sprintf("EAP-Identity, expected EAP-%s or Nak", asked.Type))
+	case p.Type == eap.TypeIdentity:
 		return c.claim(ctx, p)
-	}
-	if c.phase == expectIdentity {
+	case c.phase == expectIdentity:
 		return c.stray(fmt.Sprintf("EAP-%s, expected EAP-Identity", p.Type))
 	}
 	return c.relay(ctx, response)

@@ -224,6 +224,23 @@ func TestAnOutageIsNeverARefusal(t *testing.T) {
 	}
 }
 
+// A client that answers a method's request with another name is not asked for by
+// that name in the conversation of the former one.
+func TestNobodyChangesTheNameWithinAMethod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{answer: script(challenge(eapRequest(50, eap.TypeMD5), avp(rfc2865.State_Type, "s")), accept(eapEnd(eap.CodeSuccess)))}
+		g := newTestGroup(t, nil, w)
+		defer g.Close()
+		c, step := begin(t, g, auth.Peer{}, "alice")
+		if again := next(t, c, respond(step, eap.TypeIdentity, "root")); string(again.Packet) != string(step.Packet) || again.Verdict != auth.Continue {
+			t.Errorf("got %x, verdict %d", again.Packet, again.Verdict)
+		}
+		if step = next(t, c, respond(step, eap.TypeMD5, "answer")); step.Verdict != auth.Accept || step.Identity != "alice" {
+			t.Errorf("verdict %d for %q", step.Verdict, step.Identity)
+		}
+	})
+}
+
 func TestAStrayPacketAsksNoServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{answer: script(challenge(eapRequest(50, eap.TypeMD5)), accept(eapEnd(eap.CodeSuccess)))}
