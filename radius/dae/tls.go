@@ -21,6 +21,8 @@ const (
 	handshakeTime = 5 * time.Second
 	idleTime      = 10 * time.Minute
 	writeTime     = 5 * time.Second
+	// acceptAgain is the pause after a connection that could not be taken.
+	acceptAgain = 100 * time.Millisecond
 	// connections bounds the TLS connections, and handshakes those of which
 	// nothing is known yet.
 	connections = 128
@@ -45,7 +47,11 @@ func (s *Server) ServeTLS(ctx context.Context, l net.Listener, config func() *tl
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return err
-		case err != nil:
+		case err != nil: // such as no file descriptor left
+			select {
+			case <-ctx.Done():
+			case <-time.After(acceptAgain):
+			}
 			continue
 		}
 		if !s.welcome(conn, all, early) {
