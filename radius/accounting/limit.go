@@ -2,6 +2,7 @@ package accounting
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -25,7 +26,13 @@ type item struct {
 
 // queue is records or accounts, the oldest first. What is gone meanwhile is
 // passed over.
-type queue struct{ items []item }
+type queue struct {
+	items []item
+	sweep int // as many items have prune look at all of them
+}
+
+// leastSweep is how many items are always held, needed or not.
+const leastSweep = 64
 
 func (q *queue) push(i item) { q.items = append(q.items, i) }
 
@@ -40,10 +47,15 @@ func (q *queue) pop() (item, bool) {
 	return i, true
 }
 
-// prune forgets the oldest as long as they are answered.
+// prune forgets the oldest as long as they are answered; what is answered behind
+// one that is not, once it is about half of all.
 func (q *queue) prune(answered func(item) bool) {
 	for len(q.items) > 0 && answered(q.items[0]) {
 		q.pop()
+	}
+	if len(q.items) >= max(q.sweep, leastSweep) {
+		q.items = slices.DeleteFunc(q.items, answered)
+		q.sweep = 2 * len(q.items)
 	}
 }
 

@@ -172,10 +172,17 @@ func (s *Spool) send(ctx context.Context, a *account) {
 	s.sending--
 	a.busy = false
 	var damaged *damagedError
+	var flawed *flawedError
 	switch {
 	case a.gone:
 	case err == nil:
 		s.answered(a, n, k)
+	case errors.Is(err, errNoRecord): // dropped, where the spool was full
+		s.skip(a, n)
+	case errors.As(err, &flawed):
+		s.unreadable(recordKey(a.id, n), err)
+		s.remove([]change{{bucketRecords, recordKey(a.id, n), nil}})
+		s.skip(a, n)
 	case errors.As(err, &damaged):
 		s.unreadable([]byte(a.id), err)
 		s.erase(a)
@@ -186,12 +193,20 @@ func (s *Spool) send(ctx context.Context, a *account) {
 	}
 }
 
-// damagedError is a record that can't be read any more.
-type damagedError struct{ err error }
+// skip goes on with what comes after a record that can't be sent: a session that
+// is up still gets its Stop. The lock is held.
+func (s *Spool) skip(a *account, n uint32) {
+	a.next, a.since = n+1, s.config.Now()
+	if a.over && a.next >= a.numbered { // it was the last one
+		s.erase(a)
+		return
+	}
+	s.prune()
+	s.arrange(a)
+}
 
-func (e *damagedError) Error() string { return e.err.Error() }
-
-// deliver sends a record and tells its number and kind.
+// deliver sends a record and tells its number and kind. With errNoRecord the
+// number is that of the last one looked for.
 func (s *Spool) deliver(ctx context.Context, a *account) (uint32, kind, error) {
 	if a.mark != 0 {
 		r, err := s.store.loadMark(a.epoch.number, a.mark)
@@ -201,11 +216,14 @@ func (s *Spool) deliver(ctx context.Context, a *account) (uint32, kind, error) {
 		return 0, r.Kind, s.config.Sender.Account(ctx, s.config.NAS.mark(r, s.config.Now()))
 	}
 	s.mu.Lock()
-	next := a.next
+	next, end := a.next, a.end
 	s.mu.Unlock()
 	e, r, n, err := s.store.load(a.id, next)
+	if errors.Is(err, errNoRecord) {
+		n = end - 1
+	}
 	if err != nil {
-		return 0, 0, &damagedError{err}
+		return n, 0, err
 	}
 	return n, r.Kind, s.config.Sender.Account(ctx, s.config.NAS.session(e.Session, r, s.config.Now()))
 }

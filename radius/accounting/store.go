@@ -231,24 +231,37 @@ func (s *store) unsaved() int {
 	return s.failed
 }
 
-// load reads a session and its first record from number n on.
+// load reads a session and its first record from number n on. The error is a
+// *damagedError, a *flawedError, errNoRecord or the file's.
 func (s *store) load(id string, n uint32) (e entry, r record, at uint32, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
 		if e, err = parse[entry](tx.Bucket(bucketSessions).Get([]byte(id))); err != nil {
-			return fmt.Errorf("the session: %w", err)
+			return &damagedError{fmt.Errorf("the session: %w", err)}
 		}
 		k, v := tx.Bucket(bucketRecords).Cursor().Seek(recordKey(id, n))
 		if !bytes.HasPrefix(k, append([]byte(id), 0)) {
 			return errNoRecord
 		}
 		if _, at, err = readRecordKey(k); err != nil {
-			return err
+			return &damagedError{err}
 		}
-		r, err = parse[record](v)
-		return err
+		if r, err = parse[record](v); err != nil {
+			return &flawedError{err}
+		}
+		return nil
 	})
 	return e, r, at, err
 }
+
+// damagedError is a session that can't be read any more.
+type damagedError struct{ err error }
+
+func (e *damagedError) Error() string { return e.err.Error() }
+
+// flawedError is one record that can't be read any more.
+type flawedError struct{ err error }
+
+func (e *flawedError) Error() string { return e.err.Error() }
 
 // loadMark reads On or Off of an epoch.
 func (s *store) loadMark(epoch uint64, k kind) (r record, err error) {
