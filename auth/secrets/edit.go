@@ -3,22 +3,14 @@ package secrets
 import (
 	"bytes"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"syscall"
-	"time"
 
 	"bridgehead/auth"
 )
 
 const (
-	// lockWait is how long an edit waits for another one to end.
-	lockWait = 5 * time.Second
-	lockStep = 20 * time.Millisecond
 	// firstLine heads a new file.
 	firstLine = "# name  hash  [group=NAME] [pool=NAME] [ip4=ADDRESS] [ip6=ADDRESS] [disabled] and more: bridgehead users add --help\n"
 )
@@ -66,8 +58,10 @@ func List(path string) ([]User, []Problem, error) {
 	defer clear(text)
 	parseUsers(path, text, t)
 	var users []User
+	known := make(map[string]bool)
 	eachEntry(text, func(_ int, e *entry, _ span) {
-		if !slices.ContainsFunc(users, func(u User) bool { return u.Name == e.Name }) {
+		if !known[e.Name] {
+			known[e.Name] = true
 			users = append(users, e.User)
 		}
 	})
@@ -86,10 +80,7 @@ func Add(path string, u User) error {
 		if len(text) == 0 {
 			text = []byte(firstLine)
 		}
-		if text[len(text)-1] != '\n' {
-			text = append(text, '\n')
-		}
-		return append(append(text, u.line()...), '\n'), nil
+		return append(append(ended(text), u.line()...), '\n'), nil
 	})
 }
 
@@ -134,15 +125,16 @@ func Write(path string, users []User, overwrite bool) error {
 // Remove deletes all lines of a user.
 func Remove(path, name string) error {
 	return edit(path, false, func(text []byte) ([]byte, error) {
-		_, at, found := find(text, name)
-		if !found {
+		kept, from := make([]byte, 0, len(text)), 0
+		eachEntry(text, func(_ int, e *entry, at span) {
+			if e.Name == name {
+				kept, from = append(kept, text[from:at.from]...), at.to
+			}
+		})
+		if from == 0 {
 			return nil, &NotFoundError{Path: path, Name: name}
 		}
-		for found {
-			text = slices.Delete(text, at.from, at.to)
-			_, at, found = find(text, name)
-		}
-		return text, nil
+		return append(kept, text[from:]...), nil
 	})
 }
 
@@ -187,107 +179,4 @@ func find(text []byte, name string) (e *entry, at span, found bool) {
 		}
 	})
 	return e, at, found
-}
-
-// edit changes the file in one step: readers see the old text or the new one.
-// A symbolic link stays one.
-func edit(path string, create bool, change func(text []byte) ([]byte, error)) error {
-	if formatOf(path) == IPsecSecrets {
-		return &FormatError{Path: path}
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	unlock, err := lock(path, lockWait)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	text, err := newTable().read(path)
-	if create && errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil {
-		return err
-	}
-	defer clear(text)
-	changed, err := change(text)
-	if err != nil {
-		return err
-	}
-	defer clear(changed)
-	if err := replace(path, changed); err != nil {
-		return fmt.Errorf("write %s: %w; the old file stays where the new one is not in place", path, err)
-	}
-	return nil
-}
-
-// lock keeps other edits out by a lock on the folder, which needs no file
-// that could be left behind.
-func lock(path string, wait time.Duration) (unlock func(), err error) {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil, &ReadError{Path: path, Err: err, Advice: "make the folder first"}
-	}
-	for waited := time.Duration(0); ; waited += lockStep {
-		err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = dir.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) || waited >= wait {
-			_ = dir.Close()
-			return nil, &LockedError{Path: path}
-		}
-		time.Sleep(lockStep)
-	}
-}
-
-// replace writes a new file beside the old one, with its mode and owner,
-// brings it to the disk and puts it in place.
-func replace(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".users-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if info, statErr := os.Stat(path); statErr == nil {
-		if err := keepOwner(f, info); err != nil {
-			return err
-		}
-	}
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func keepOwner(f *os.File, old fs.FileInfo) error {
-	if sys, ok := old.Sys().(*syscall.Stat_t); ok && (int(sys.Uid) != os.Geteuid() || int(sys.Gid) != os.Getegid()) {
-		if err := f.Chown(int(sys.Uid), int(sys.Gid)); err != nil {
-			return err
-		}
-	}
-	return f.Chmod(old.Mode().Perm())
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -82,7 +82,7 @@ func TestEditsKeepWhatTheyDoNotMean(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := hashOf("new")
-	want := strings.Replace(before, passwordHash, fmt.Sprintf("%x", h[:]), 1)
+	want := strings.Replace(before, passwordHash, fmt.Sprintf("%x", h[:]), 1) + "\n" // a last line without an end gets one
 	if got := content(t, path); got != want {
 		t.Errorf("after SetPassword:\n%q, want\n%q", got, want)
 	}

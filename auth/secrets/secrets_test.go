@@ -455,3 +455,26 @@ func BenchmarkReload10000(b *testing.B) {
 		f.Reload()
 	}
 }
+
+// Many users: the time and memory of a reading, and of a list.
+func BenchmarkList100000(b *testing.B) {
+	var text strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&text, "user%d $nt$%s group=staff ip4=10.%d.%d.%d\n", i, passwordHash, i>>16, i>>8&255, i&255)
+	}
+	path := write(b, b.TempDir(), "users", text.String())
+	b.Run("list", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if users, _, err := List(path); len(users) != 100_000 || err != nil {
+				b.Fatal(len(users), err)
+			}
+		}
+	})
+	b.Run("open", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			open(b, path, Options{})
+		}
+	})
+}

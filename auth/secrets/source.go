@@ -25,17 +25,18 @@ type source struct {
 }
 
 // stamp tells two states of a file apart. Its owner renames a new file into
-// place (the inode changes) or writes into the old one (the time changes).
+// place (the inode changes) or writes into the old one (the times change;
+// programs that copy set the first one back, and nobody the second).
 type stamp struct {
-	device, inode uint64
-	size          int64
-	modified      time.Time
+	device, inode     uint64
+	size              int64
+	modified, changed time.Time
 }
 
 func stampOf(info fs.FileInfo) stamp {
 	s := stamp{size: info.Size(), modified: info.ModTime()}
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.device, s.inode = sys.Dev, sys.Ino
+		s.device, s.inode, s.changed = sys.Dev, sys.Ino, time.Unix(sys.Ctim.Unix())
 	}
 	return s
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +31,9 @@ func (a *app) usersExport(file *string) *cobra.Command {
 		Short: "Write the users for a directory, FreeRADIUS or Samba",
 		Long: `Export writes the users of the users file, hashes and all, as LDIF, as
 FreeRADIUS' users or as Samba's smbpasswd. A hash is as good as its password for
-logins: --out makes a file of mode 0600, and a terminal gets nothing unless
---show says so. What a format can't hold is told on standard error.
+logins: --out makes a file of mode 0600, or keeps owner and group of one that
+--force replaces, and a terminal gets nothing unless --show says so. What a
+format can't hold is told on standard error.
 
 LDIF has whole entries (--entries new), changes of entries that have a hash
 (existing) or changes of entries that get the object class, too (extend).`,
@@ -127,7 +126,7 @@ func (a *app) exportUsers(o exportFlags, users []secrets.User, write func(io.Wri
 	if o.out == "" {
 		_, err = a.out.Write(text.Bytes())
 	} else {
-		err = writePrivate(o.out, text.Bytes(), o.force)
+		err = secrets.WriteExport(o.out, text.Bytes(), o.force)
 	}
 	if err != nil {
 		return err
@@ -135,28 +134,6 @@ func (a *app) exportUsers(o exportFlags, users []secrets.User, write func(io.Wri
 	fmt.Fprintf(a.err, "%d users written, %d left out\n", len(lines)-left, left)
 	if left > 0 {
 		return errSaid
-	}
-	return nil
-}
-
-// writePrivate makes a file of mode 0600 in one step.
-func writePrivate(path string, text []byte, force bool) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".export-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if force {
-		return os.Rename(f.Name(), path)
-	}
-	if err := os.Link(f.Name(), path); errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s is there already; name another file, or replace it with --force", path)
-	} else if err != nil {
-		return err
 	}
 	return nil
 }
