@@ -11,14 +11,14 @@ const (
 var guardCatalogue = map[Cause]entry{
 	CauseGuessingAddress: {
 		"Too many wrong passwords came from the client's address; this answer was refused unasked.",
-		"Wait until the guard's window is over, or find whose device keeps trying; where many users share the address, raise the guard's limit for an address or exempt it.",
+		"Find whose device keeps trying; the address is let in again within ten minutes, and users who have logged in from there are all the while.",
 	},
 	CauseGuessingUser: {
 		"Too many wrong passwords came for this user; this answer was refused unasked.",
-		"The user still gets in from where they logged in before; from elsewhere they wait until the guard's window is over. If it is no attack, look for a device with an old password.",
+		"The user still gets in from where they logged in before; from elsewhere they wait up to ten minutes. If it is no attack, look for a device with an old password.",
 	},
 	CauseGuessingTotal: {
 		"Too many wrong passwords came in all; users who log in from a new place are refused unasked.",
-		"Somebody guesses from many addresses: ban their networks, or raise the guard's limit in all.",
+		"Somebody guesses from many addresses: have the host's firewall drop their networks.",
 	},
 }

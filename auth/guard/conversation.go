@@ -44,7 +44,6 @@ type conversation struct {
 	peer auth.Peer
 
 	refusal  auth.Conversation // instead of the backend's, from the first answer refused on
-	cause    auth.Cause        // of it
 	open     []byte            // the request last sent
 	identity string            // the EAP identity, clipped
 	answers  int               // EAP-MSCHAPv2 Responses
@@ -178,7 +177,7 @@ func (c *conversation) takeBack(now time.Time) {
 
 func (c *conversation) wrong(now time.Time) time.Duration {
 	c.pending = false
-	return spreadOut(c.guard.wrong(now, c.attempt), c.rand)
+	return spreadOut(c.guard.delay(now, c.attempt), c.rand)
 }
 
 // proven is under which name a login is remembered: the one that will count

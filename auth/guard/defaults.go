@@ -10,6 +10,5 @@ import "time"
 func Defaults() Settings {
 	return Settings{
 		PerAddress: 60, PerUser: 10, Total: 6000, Window: 10 * time.Minute,
-		BanAfter: 300, BanFor: time.Hour,
 	}
 }

@@ -60,7 +60,8 @@ func byShare(full float64, limit int) time.Duration {
 // delay is how late the answer to a wrong password is to be. It is the same
 // for users who are known at a place, who are not, and who do not exist, as far
 // as what was counted is the same.
-func (g *Guard) delay(now time.Time, s *Settings, a attempt) time.Duration {
+func (g *Guard) delay(now time.Time, a attempt) time.Duration {
+	s := &g.settings
 	d := byShare(g.addresses.full(now, g.placeKey(a.place), s.rate(s.PerAddress)), s.PerAddress)
 	if a.user != "" && s.PerUser > 0 {
 		d = max(d, byCount(g.users.full(now, g.userKey(a.user), s.rate(s.PerUser))))

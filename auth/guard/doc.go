@@ -5,8 +5,7 @@
 // the backend, and the client sees what a wrong password shows.
 //
 // Where a user has logged in from before, only wrong passwords for that user
-// from there count: strangers elsewhere spoil nothing. An address whose wrong
-// passwords never end is banned for a time, unless users log in from there.
+// from there count: strangers elsewhere spoil nothing.
 //
 // Known is an address or a /64, and only exactly that. From a place that many
 // share, others there count against its limit and against the user there; the

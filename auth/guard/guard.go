@@ -1,10 +1,8 @@
 package guard
 
 import (
-	"fmt"
 	"hash/maphash"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -35,37 +33,27 @@ type Settings struct {
 	PerUser    int           // the same for one user, from where that user never logged in
 	Total      int           // the same in all, from places where their user never logged in
 	Window     time.Duration // must be above zero
-	BanAfter   int           // wrong passwords in Window from one place before it is banned
-	BanFor     time.Duration
-	Exempt     []netip.Prefix // places without limits
 }
 
 // Guard counts wrong passwords and refuses answers over a limit. It is safe
 // for concurrent use. Nothing in it outlives the process.
 type Guard struct {
-	settings atomic.Pointer[Settings]
+	settings Settings
 	seed     maphash.Seed
 
-	addresses, users, pairs, strikes *table
-	all                              *table // of one key
-	known                            *known
-	bans                             *bans
-	style                            atomic.Pointer[style]
-	counts                           counters
+	addresses, users, pairs *table
+	all                     *table // of one key
+	known                   *known
+	style                   atomic.Pointer[style]
 }
 
 // New makes a Guard that knows nobody.
 func New(s Settings) *Guard {
-	g := &Guard{
-		seed: maphash.MakeSeed(), addresses: newTable(addressSlots), users: newTable(userSlots), pairs: newTable(pairSlots),
-		strikes: newTable(addressSlots), all: newTable(ways), known: newKnown(), bans: newBans(),
+	return &Guard{
+		settings: s, seed: maphash.MakeSeed(), known: newKnown(),
+		addresses: newTable(addressSlots), users: newTable(userSlots), pairs: newTable(pairSlots), all: newTable(ways),
 	}
-	g.Configure(s)
-	return g
 }
-
-// Configure puts other limits in force. What was counted stays.
-func (g *Guard) Configure(s Settings) { g.settings.Store(&s) }
 
 // attempt is one answer that was admitted and not judged yet.
 type attempt struct {
@@ -77,11 +65,8 @@ type attempt struct {
 // admit counts an answer before it is judged, so that many at once cannot pass
 // a limit together. Over a limit it gives the cause, and nothing is counted.
 func (g *Guard) admit(now time.Time, from netip.Addr, user string) (attempt, auth.Cause) {
-	s := g.settings.Load()
+	s := &g.settings
 	a := attempt{place: placeOf(from), user: user}
-	if exempt(s, from) {
-		return attempt{}, ""
-	}
 	if a.known = user != "" && g.known.has(now, user, a.place); a.known {
 		if _, ok := g.pairs.take(now, g.pairKey(a), s.pair()); !ok {
 			return a, auth.CauseGuessingUser
@@ -109,7 +94,7 @@ func (g *Guard) undo(now time.Time, a attempt) {
 	if !a.place.IsValid() {
 		return
 	}
-	s := g.settings.Load()
+	s := &g.settings
 	if a.known {
 		g.pairs.lower(now, g.pairKey(a), 1, s.pair())
 		return
@@ -120,95 +105,27 @@ func (g *Guard) undo(now time.Time, a attempt) {
 
 // release takes back what counts for the place and the user.
 func (g *Guard) release(now time.Time, a attempt) {
-	s := g.settings.Load()
+	s := &g.settings
 	g.addresses.lower(now, g.placeKey(a.place), 1, s.rate(s.PerAddress))
 	if a.user != "" {
 		g.users.lower(now, g.userKey(a.user), 1, s.rate(s.PerUser))
 	}
 }
 
-// wrong strikes a place for a wrong password, and tells how late the answer is
-// to be.
-func (g *Guard) wrong(now time.Time, a attempt) time.Duration {
-	g.counts.wrong.Add(1)
-	if !a.place.IsValid() {
-		return 0
-	}
-	s := g.settings.Load()
-	g.strike(now, s, a.place)
-	return g.delay(now, s, a)
-}
-
-// refusedUnasked strikes a place for an answer that was refused unasked.
-func (g *Guard) refusedUnasked(now time.Time, a attempt, cause auth.Cause) {
-	g.counts.refused(cause)
-	g.strike(now, g.settings.Load(), a.place)
-}
-
-// strike may ban a place. One that users log in from is never banned by
-// itself: the limits hold there all the same.
-func (g *Guard) strike(now time.Time, s *Settings, place netip.Prefix) {
-	if s.BanAfter <= 0 || g.known.anybody(place) {
-		return
-	}
-	if g.strikes.add(now, g.placeKey(place), 1, s.rate(s.BanAfter)) < float64(s.BanAfter) {
-		return
-	}
-	g.strikes.forget(g.placeKey(place))
-	// Only bans by hand can be too many.
-	_ = g.bans.put(now, Ban{
-		Prefix: place, Since: now, Until: now.Add(s.BanFor),
-		Reason: fmt.Sprintf("%d wrong passwords within %s", s.BanAfter, s.Window),
-	})
-}
-
 // login notes that a user got in: where they come from is known from now on.
 func (g *Guard) login(now time.Time, from netip.Addr, user string) {
-	g.counts.logins.Add(1)
-	s := g.settings.Load()
 	place := placeOf(from)
-	if !place.IsValid() || user == "" || exempt(s, from) {
+	if !place.IsValid() || user == "" {
 		return
 	}
 	if g.known.learn(now, user, place) {
+		s := &g.settings
 		g.addresses.lower(now, g.placeKey(place), credit, s.rate(s.PerAddress))
 	}
 }
 
-// Banned tells whether no login may begin from an address.
-func (g *Guard) Banned(now time.Time, a netip.Addr) (Ban, bool) { return g.bans.find(now, a) }
-
-// Bans lists the bans in force.
-func (g *Guard) Bans(now time.Time) []Ban { return g.bans.all(now) }
-
-// Ban bans a prefix by hand. The error is a *BanError.
-func (g *Guard) Ban(now time.Time, p netip.Prefix, d time.Duration, reason string) (Ban, error) {
-	b := Ban{Prefix: p, Since: now, Until: now.Add(d), Manual: true, Reason: reason}
-	if err := checkBan(&b); err != nil {
-		return b, err
-	}
-	return b, g.bans.put(now, b)
-}
-
-// Unban lets a prefix in again, with what was counted of it forgotten. The
-// error is a *BanError.
-func (g *Guard) Unban(now time.Time, p netip.Prefix) error {
-	p = p.Masked()
-	if !g.bans.remove(now, p) {
-		return &BanError{p, notBanned}
-	}
-	g.strikes.forget(g.placeKey(p))
-	g.addresses.forget(g.placeKey(p))
-	return nil
-}
-
 func (s *Settings) rate(limit int) rate { return rate{float64(limit), s.Window} }
 func (s *Settings) pair() rate          { return s.rate(pairFactor * s.PerUser) }
-
-func exempt(s *Settings, a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	return slices.ContainsFunc(s.Exempt, func(p netip.Prefix) bool { return p.Contains(a) })
-}
 
 // placeOf is what counts as one place: an IPv4 address, or the /64 of one
 // site. Of no address it is none.

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"encoding/binary"
-	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -12,15 +11,14 @@ import (
 
 var (
 	start    = time.Unix(1_800_000_000, 0)
-	settings = Settings{PerAddress: 6, PerUser: 4, Total: 1000, Window: 10 * time.Minute, BanAfter: 20, BanFor: time.Hour}
+	settings = Settings{PerAddress: 6, PerUser: 4, Total: 1000, Window: 10 * time.Minute}
 	home     = netip.MustParseAddr("192.0.2.7")
 	hostile  = netip.MustParseAddr("198.51.100.9")
 )
 
 // guess is a wrong password; it gives why it was refused unasked, if it was.
 func guess(g *Guard, now time.Time, from netip.Addr, user string) auth.Cause {
-	a, cause := g.admit(now, from, userOf(user))
-	g.wrong(now, a)
+	_, cause := g.admit(now, from, userOf(user))
 	return cause
 }
 
@@ -42,9 +40,7 @@ func TestLimitsByAddressUserAndInAll(t *testing.T) {
 	if cause := guess(g, start.Add(settings.Window), hostile, "alice"); cause != "" {
 		t.Errorf("after the window: %q", cause)
 	}
-	s := settings
-	s.Total = 1
-	g.Configure(s)
+	g.settings.Total = 1
 	if cause := guess(g, start.Add(settings.Window), home, "erin"); cause != auth.CauseGuessingTotal {
 		t.Errorf("in all: %q", cause)
 	}
@@ -65,35 +61,6 @@ func TestAnOutsiderShutsOutNobodyWhoWasThereBefore(t *testing.T) {
 	}
 	if _, cause := g.admit(start, netip.MustParseAddr("203.0.113.1"), "alice"); cause == "" {
 		t.Error("a stranger's guess for alice passed")
-	}
-}
-
-func TestBansByThemselvesAndByHand(t *testing.T) {
-	g := New(settings)
-	for range settings.BanAfter {
-		guess(g, start, hostile, "alice")
-	}
-	if b, ok := g.Banned(start, hostile); !ok || b.Manual {
-		t.Errorf("after %d wrong passwords: %+v, %v", settings.BanAfter, b, ok)
-	}
-	if _, ok := g.Banned(start.Add(settings.BanFor), hostile); ok {
-		t.Error("the ban outlives its time")
-	}
-	p := netip.MustParsePrefix("2001:db8::1/32")
-	if _, err := g.Ban(start, p, time.Hour, "noise"); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := g.Banned(start, netip.MustParseAddr("2001:db8:1::9")); !ok || len(g.Bans(start)) != 2 {
-		t.Errorf("bans: %+v", g.Bans(start))
-	}
-	if err := g.Unban(start, p); err != nil {
-		t.Error(err)
-	}
-	if err := g.Unban(start, p); !errors.Is(err, ErrNotBanned) {
-		t.Errorf("twice: %v", err)
-	}
-	if _, err := g.Ban(start, netip.MustParsePrefix("0.0.0.0/0"), time.Hour, ""); err == nil {
-		t.Error("everybody was banned")
 	}
 }
 

@@ -29,13 +29,12 @@ type visit struct {
 
 // known remembers who has logged in from where. It is safe for concurrent use.
 type known struct {
-	mu     sync.Mutex
-	users  map[string][]visit
-	places map[netip.Prefix]int // how many users were seen there
+	mu    sync.Mutex
+	users map[string][]visit
 }
 
 func newKnown() *known {
-	return &known{users: make(map[string][]visit), places: make(map[netip.Prefix]int)}
+	return &known{users: make(map[string][]visit)}
 }
 
 // has tells whether a user has logged in from a place.
@@ -48,13 +47,6 @@ func (k *known) has(now time.Time, user string, place netip.Prefix) bool {
 		}
 	}
 	return false
-}
-
-// anybody tells whether some user has logged in from a place.
-func (k *known) anybody(place netip.Prefix) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.places[place] > 0
 }
 
 // learn notes a login, and tells whether it counts in favour of its place.
@@ -83,12 +75,10 @@ func (k *known) learn(now time.Time, user string, place netip.Prefix) (credited 
 				oldest = i
 			}
 		}
-		k.leave(list[oldest].place)
 		list[oldest] = list[len(list)-1]
 		list = list[:len(list)-1]
 	}
 	k.users[user] = append(list, visit{place: place, last: now, credited: now})
-	k.places[place]++
 	return true
 }
 
@@ -115,54 +105,5 @@ func (k *known) evict() {
 			break
 		}
 	}
-	for _, v := range k.users[loser] {
-		k.leave(v.place)
-	}
 	delete(k.users, loser)
-}
-
-// Visit is that a user has logged in from a place, for keeping it over a
-// restart.
-type Visit struct {
-	User  string       `json:"user"` // as the guard counts users, not as anybody typed it
-	Place netip.Prefix `json:"place"`
-	Last  time.Time    `json:"last"` // seen there
-}
-
-// Visits lists which places of users are known, in no order.
-func (g *Guard) Visits(now time.Time) []Visit {
-	k := g.known
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var all []Visit
-	for user, list := range k.users {
-		for _, v := range list {
-			if now.Sub(v.last) < memory {
-				all = append(all, Visit{user, v.place, v.last})
-			}
-		}
-	}
-	return all
-}
-
-// Remember takes in what Visits listed. What is forgotten by now, or is no
-// place, is left out; a time to come is now.
-func (g *Guard) Remember(now time.Time, all []Visit) {
-	k := g.known
-	for _, v := range all {
-		if v.User == "" || v.Place != placeOf(v.Place.Addr()) || now.Sub(v.Last) >= memory {
-			continue
-		}
-		if v.Last.After(now) {
-			v.Last = now
-		}
-		k.learn(v.Last, v.User, v.Place)
-	}
-}
-
-// leave counts a user out of a place. The lock is held.
-func (k *known) leave(place netip.Prefix) {
-	if k.places[place]--; k.places[place] <= 0 {
-		delete(k.places, place)
-	}
 }

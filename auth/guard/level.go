@@ -35,12 +35,8 @@ func (l *level) take(now time.Time, n float64, r rate) bool {
 	return true
 }
 
-// add adds n, which may be negative, whatever the limit. A level that is far
-// over its limit rises no further: it shall drain in twice the window.
-func (l *level) add(now time.Time, n float64, r rate) {
+// lower takes n off, as far as there is so much.
+func (l *level) lower(now time.Time, n float64, r rate) {
 	l.drain(now, r)
-	l.full = max(0, l.full+n)
-	if r.limit > 0 {
-		l.full = min(l.full, 2*r.limit)
-	}
+	l.full = max(0, l.full-n)
 }

@@ -27,7 +27,6 @@ func (g *Guard) learnStyle(f eap.FailureMessage) {
 // Where the client was not asked for an EAP-MSCHAPv2 answer, and in methods
 // whose inside cannot be seen, that is EAP-Failure.
 func (c *conversation) refuse(ctx context.Context, response []byte, cause auth.Cause) (auth.Step, error) {
-	c.cause = cause
 	c.refusal = failing{}
 	reason := auth.Reason{Cause: cause, Evidence: []auth.Evidence{{Key: "counted from", Value: c.attempt.place.String()}}}
 	if c.method == eap.TypeMSCHAPv2 && takesAnswer(c.open) {
@@ -48,10 +47,9 @@ func (c *conversation) refuse(ctx context.Context, response []byte, cause auth.C
 	return c.refused(auth.Step{Packet: packet.Append(nil), Verdict: auth.Reject, Reason: reason, Identity: auth.Clip(c.claimed())}, true), nil
 }
 
-// refused notes one more answer that was refused, and delays what tells so.
+// refused delays what tells that one more answer was refused.
 func (c *conversation) refused(step auth.Step, guess bool) auth.Step {
 	if guess {
-		c.guard.refusedUnasked(c.now(), c.attempt, c.cause)
 		step.Delay = spreadOut(longest, c.rand)
 	}
 	return step

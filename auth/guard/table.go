@@ -65,15 +65,6 @@ func (t *table) take(now time.Time, key uint64, r rate) (full float64, taken boo
 	return s.full, taken
 }
 
-// add raises a key's level whatever the limit, and gives it.
-func (t *table) add(now time.Time, key uint64, n float64, r rate) float64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.room(now, key, r)
-	s.add(now, n, r)
-	return s.full
-}
-
 // full gives a key's level.
 func (t *table) full(now time.Time, key uint64, r rate) float64 {
 	t.mu.Lock()
@@ -91,15 +82,6 @@ func (t *table) lower(now time.Time, key uint64, n float64, r rate) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.find(key); s != nil {
-		s.add(now, -n, r)
-	}
-}
-
-// forget empties a key's level.
-func (t *table) forget(key uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s := t.find(key); s != nil {
-		*s = slot{}
+		s.lower(now, n, r)
 	}
 }
