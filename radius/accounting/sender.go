@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -171,19 +172,17 @@ func (s *Spool) send(ctx context.Context, a *account) {
 	defer s.mu.Unlock()
 	s.sending--
 	a.busy = false
-	var damaged *damagedError
-	var flawed *flawedError
 	switch {
 	case a.gone:
 	case err == nil:
 		s.answered(a, n, k)
 	case errors.Is(err, errNoRecord): // dropped, where the spool was full
 		s.skip(a, n)
-	case errors.As(err, &flawed):
+	case errors.Is(err, errFlawed):
 		s.unreadable(recordKey(a.id, n), err)
 		s.remove([]change{{bucketRecords, recordKey(a.id, n), nil}})
 		s.skip(a, n)
-	case errors.As(err, &damaged):
+	case errors.Is(err, errDamaged):
 		s.unreadable([]byte(a.id), err)
 		s.erase(a)
 	case ctx.Err() != nil:
@@ -211,7 +210,7 @@ func (s *Spool) deliver(ctx context.Context, a *account) (uint32, kind, error) {
 	if a.mark != 0 {
 		r, err := s.store.loadMark(a.epoch.number, a.mark)
 		if err != nil {
-			return 0, 0, &damagedError{err}
+			return 0, 0, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		return 0, r.Kind, s.config.Sender.Account(ctx, s.config.NAS.mark(r, s.config.Now()))
 	}

@@ -232,36 +232,26 @@ func (s *store) unsaved() int {
 }
 
 // load reads a session and its first record from number n on. The error is a
-// *damagedError, a *flawedError, errNoRecord or the file's.
+// errDamaged, errFlawed, errNoRecord or the file's.
 func (s *store) load(id string, n uint32) (e entry, r record, at uint32, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
 		if e, err = parse[entry](tx.Bucket(bucketSessions).Get([]byte(id))); err != nil {
-			return &damagedError{fmt.Errorf("the session: %w", err)}
+			return fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		k, v := tx.Bucket(bucketRecords).Cursor().Seek(recordKey(id, n))
 		if !bytes.HasPrefix(k, append([]byte(id), 0)) {
 			return errNoRecord
 		}
 		if _, at, err = readRecordKey(k); err != nil {
-			return &damagedError{err}
+			return fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		if r, err = parse[record](v); err != nil {
-			return &flawedError{err}
+			return fmt.Errorf("%w: %w", errFlawed, err)
 		}
 		return nil
 	})
 	return e, r, at, err
 }
-
-// damagedError is a session that can't be read any more.
-type damagedError struct{ err error }
-
-func (e *damagedError) Error() string { return e.err.Error() }
-
-// flawedError is one record that can't be read any more.
-type flawedError struct{ err error }
-
-func (e *flawedError) Error() string { return e.err.Error() }
 
 // loadMark reads On or Off of an epoch.
 func (s *store) loadMark(epoch uint64, k kind) (r record, err error) {
@@ -272,7 +262,12 @@ func (s *store) loadMark(epoch uint64, k kind) (r record, err error) {
 	return r, err
 }
 
-var errNoRecord = errors.New("no such record")
+// Why load gives nothing.
+var (
+	errNoRecord = errors.New("no such record")
+	errFlawed   = errors.New("this record can't be read")
+	errDamaged  = errors.New("the session or mark can't be read")
+)
 
 // close writes what waits and closes the file.
 func (s *store) close() error {
